@@ -1,0 +1,1 @@
+"""Operations that change live accounts where Terraform cannot."""

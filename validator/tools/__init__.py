@@ -1,0 +1,1 @@
+"""Outside programs and old libraries, one file each."""
