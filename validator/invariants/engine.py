@@ -1,0 +1,171 @@
+"""The engine: runs invariants over an estate and turns silence, speech and blindness into findings."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from validator.findings import Finding, Outcome, Verdict
+from validator.model import Account, Estate, Key, Pair, Unknown, View
+
+T = TypeVar("T")
+
+EVERY_VIEW: tuple[View, ...] = ("code", "plan", "live")
+
+
+class Subject(Protocol):
+    """What an invariant looks at: anything with a name and a place."""
+
+    @property
+    def name(self) -> str:
+        """The name that stands in findings and waivers."""
+
+    @property
+    def where(self) -> str:
+        """The file and line, address or ARN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One way in which an invariant is broken, at a place more exact than its subject's."""
+
+    message: str
+    where: str
+
+
+Rule = Callable[[Any, Estate], Iterator[str | Broken]]
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A statement that must hold for every subject of a type.
+
+    `promise`, `why` and `remedy` are the three parts of the rule's docstring.
+    """
+
+    name: str
+    family: str
+    about: type
+    views: tuple[View, ...]
+    promise: str
+    why: str
+    remedy: str
+    rule: Rule
+
+
+class Unseen(Exception):
+    """A value that an invariant needs is unknown; the engine makes it an `unknown` finding."""
+
+
+def need(value: T | Unknown) -> T:
+    """The value, if the view knows it; otherwise the finding becomes `unknown` with the reason."""
+    if isinstance(value, Unknown):
+        raise Unseen(value.reason)
+    return value
+
+
+def _keys(estate: Estate) -> Iterator[Key]:
+    """Every key of every account; raises Unseen if an account's keys cannot be seen."""
+    for account in estate.accounts:
+        yield from need(account.keys)
+
+
+SUBJECTS: dict[type, Callable[[Estate], Iterable[Subject]]] = {
+    Estate: lambda estate: (estate,),
+    Account: lambda estate: estate.protected,
+    Pair: lambda estate: estate.pairs,
+    Key: _keys,
+}
+
+
+def invariant(
+    about: type, *, views: tuple[View, ...] = EVERY_VIEW
+) -> Callable[[Rule], Invariant]:
+    """Makes an invariant of a generator function that yields a sentence per way it is broken.
+
+    The function's name in kebab case is the invariant's name, its module the family. Raises
+    ValueError if the docstring lacks one of its three parts.
+    """
+
+    def decorate(rule: Rule) -> Invariant:
+        name = rule.__name__.replace("_", "-")
+        parts = inspect.cleandoc(rule.__doc__ or "").split("\n\n")
+        if len(parts) != 3 or not parts[2].startswith("Remedy: "):
+            raise ValueError(f"{name}: the docstring must be a promise, why, and 'Remedy: ...'")
+        promise, why, remedy = (" ".join(part.split()) for part in parts)
+        return Invariant(
+            name=name,
+            family=rule.__module__.rsplit(".", 1)[-1],
+            about=about,
+            views=views,
+            promise=promise,
+            why=why,
+            remedy=remedy.removeprefix("Remedy: "),
+            rule=rule,
+        )
+
+    return decorate
+
+
+def judge(estate: Estate, invariants: Sequence[Invariant]) -> Verdict:
+    """The verdict on an estate: a finding for each invariant of its view and each subject.
+
+    An invariant without a subject, and one that raises, is `unknown`. Order is that of the
+    invariants, then of the estate.
+    """
+    return Verdict(
+        tuple(
+            finding
+            for each in invariants
+            if estate.view in each.views
+            for finding in _findings(each, estate)
+        )
+    )
+
+
+def _findings(each: Invariant, estate: Estate) -> Iterator[Finding]:
+    try:
+        subjects = list(SUBJECTS[each.about](estate))
+    except Unseen as unseen:
+        yield _finding(each, estate.name, estate.where, Outcome.UNKNOWN, [str(unseen)])
+        return
+    if not subjects:
+        nothing = f"The estate has nothing to look at (no {each.about.__name__.lower()})."
+        yield _finding(each, estate.name, estate.where, Outcome.UNKNOWN, [nothing])
+    for subject in subjects:
+        yield _judge_subject(each, subject, estate)
+
+
+def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Finding:
+    where = subject.where
+    messages: list[str] = []
+    outcome = Outcome.HOLDS
+    try:
+        for broken in each.rule(subject, estate):
+            if isinstance(broken, Broken):
+                where = broken.where
+                broken = broken.message
+            messages.append(broken)
+            outcome = Outcome.VIOLATED
+    except Unseen as unseen:
+        messages.append(f"Cannot be known: {unseen}.")
+        outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
+    except Exception as error:
+        # A crash inside an invariant must never read as silence, which would mean "holds".
+        messages.append(f"The invariant failed: {type(error).__name__}: {error}")
+        outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
+    return _finding(each, subject.name, where, outcome, messages)
+
+
+def _finding(
+    each: Invariant, subject: str, where: str, outcome: Outcome, messages: list[str]
+) -> Finding:
+    return Finding(
+        invariant=each.name,
+        subject=subject,
+        where=where,
+        outcome=outcome,
+        messages=tuple(messages),
+        why=each.why,
+        remedy=each.remedy,
+    )

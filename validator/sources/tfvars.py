@@ -1,0 +1,349 @@
+"""The declared truth: `estate.auto.tfvars` of an env, checked against the types in its `variables.tf`.
+
+Terraform drops a misspelt key of an object in silence, so the file is read here first, strictly:
+literals only, no key twice, every key declared, every declared key given. python-hcl2 lives here.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import hcl2
+from lark import Token, Tree
+from lark.exceptions import LarkError
+
+from validator.errors import SourceError
+from validator.model import Account, Part, Unknown
+
+FILE_NAME = "estate.auto.tfvars"
+TOO_LARGE = 4 * 1024 * 1024
+"""Bytes above which a declared file is refused rather than parsed."""
+
+_PRIMITIVES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "bool": (bool,),
+}
+
+Node = Tree[Token]
+Path_ = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The values of `estate.auto.tfvars` as plain data, with the line of each key.
+
+    `lines` maps a path of keys, such as ("target", "servers"), to its line, counted from 1.
+    """
+
+    file: Path
+    values: Mapping[str, Any]
+    lines: Mapping[Path_, int]
+
+    def where(self, *path: str) -> str:
+        """The file and line that declares a value, of its nearest enclosing key if it has none."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.lines:
+                return f"{self.file}:{self.lines[path[:length]]}"
+        return str(self.file)
+
+
+def read(env_dir: Path) -> Declared:
+    """The declared values of the env in `env_dir`.
+
+    Raises SourceError if the file or `variables.tf` is missing or malformed, or if a key is given
+    twice, undeclared, missing or of the wrong type.
+    """
+    file = env_dir / FILE_NAME
+    lines: dict[Path_, int] = {}
+    values = {
+        name: _value(file, expression, (name,), lines)
+        for name, expression in _attributes(file, _parse(file), lines)
+    }
+    types = dict(_variable_types(env_dir / "variables.tf"))
+    declared = Declared(file, values, lines)
+    for name, value in values.items():
+        if name not in types:
+            raise SourceError(
+                f"{declared.where(name)}: {name!r} is not a variable of this env "
+                f"({_listing(types)}). Terraform would ignore it: correct the name."
+            )
+        _check(declared, value, types[name], (name,))
+    for name in types:
+        if name not in values:
+            raise SourceError(f"{file}: {name!r} is missing. Declare it; it has no default.")
+    return declared
+
+
+def accounts(declared: Declared) -> tuple[Account, tuple[Account, ...], Account]:
+    """The target, staging and orchestration accounts as declared, with nothing seen in them yet.
+
+    Raises SourceError if one of them, its id, or its number of servers is not declared.
+    """
+    target = _account(declared, Part.TARGET, ("target",))
+    staging = tuple(
+        _account(declared, Part.STAGING, ("staging_accounts", name))
+        for name in _object(declared, ("staging_accounts",))
+    )
+    return target, staging, _account(declared, Part.ORCHESTRATION, ("orchestration",))
+
+
+def text(declared: Declared, name: str) -> str:
+    """The declared string `name`; raises SourceError if it is missing, empty or no string."""
+    value = declared.values.get(name)
+    if not isinstance(value, str) or not value:
+        raise SourceError(f"{declared.where(name)}: {name!r} must be a string that is not empty.")
+    return value
+
+
+def _account(declared: Declared, part: Part, path: Path_) -> Account:
+    values = _object(declared, path)
+    account_id = values.get("account_id")
+    if not isinstance(account_id, str):
+        raise SourceError(f"{declared.where(*path)}: account_id must be a quoted string.")
+    planned: int | Unknown = 0
+    where = declared.where(*path, "account_id")
+    if part is not Part.ORCHESTRATION:
+        where = declared.where(*path, "servers")
+        servers = values.get("servers")
+        if not isinstance(servers, int) or isinstance(servers, bool) or servers < 0:
+            raise SourceError(f"{where}: servers must be a whole number, 0 or more.")
+        planned = servers
+    return Account(name=path[-1], part=part, id=account_id, where=where, planned=planned)
+
+
+def _object(declared: Declared, path: Path_) -> Mapping[str, Any]:
+    value: Any = declared.values
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise SourceError(f"{declared.where(*path)}: {'.'.join(path)} must be declared.")
+    return cast("Mapping[str, Any]", value)
+
+
+def _parse(file: Path) -> Node:
+    """The syntax tree of an HCL file, with LF line ends and no byte-order mark."""
+    try:
+        if file.stat().st_size > TOO_LARGE:
+            raise SourceError(f"{file}: larger than {TOO_LARGE} bytes; refusing to read it.")
+        content = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SourceError(f"{file}: missing. Every env declares its estate there.") from None
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{file}: not UTF-8 text (byte {error.start}).") from error
+    try:
+        return cast("Node", hcl2.parses_to_tree(content.replace("\r\n", "\n") + "\n"))
+    except LarkError as error:
+        line = getattr(error, "line", None)
+        place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
+        reason = str(error).splitlines()[0]
+        raise SourceError(f"{place}: not valid HCL: {reason}") from error
+    except RecursionError as error:
+        raise SourceError(f"{file}: nested too deeply to be read.") from error
+
+
+def _subtrees(node: Node, *names: str) -> list[Node]:
+    return [c for c in node.children if isinstance(c, Tree) and c.data in names]
+
+
+def _body(tree: Node) -> Node:
+    bodies = _subtrees(tree, "body")
+    return bodies[0] if bodies else Tree("body", [])
+
+
+def _attributes(file: Path, tree: Node, lines: dict[Path_, int]) -> Iterator[tuple[str, Node]]:
+    """The top-level attributes of a tfvars file; anything else in it is an error."""
+    for child in _body(tree).children:
+        if not isinstance(child, Tree) or child.data == "new_line_or_comment":
+            continue
+        if child.data != "attribute":
+            raise SourceError(f"{file}:{child.meta.line}: only `name = value` may stand here.")
+        name, expression = _identifier(child), cast("Node", child.children[-1])
+        if (name,) in lines:
+            raise SourceError(f"{file}:{child.meta.line}: {name!r} is declared twice.")
+        lines[(name,)] = child.meta.line
+        yield name, expression
+
+
+def _identifier(node: Node) -> str:
+    return str(next(node.scan_values(lambda token: isinstance(token, Token))))
+
+
+def _inner(node: Node) -> Node:
+    """The expression without the `expr_term` wrappers and line ends around it."""
+    while node.data == "expr_term":
+        parts = [
+            c
+            for c in node.children
+            if isinstance(c, Tree) and c.data != "new_line_or_comment"
+        ]
+        if len(parts) != 1:
+            break
+        node = parts[0]
+    return node
+
+
+def _value(file: Path, expression: Node, path: Path_, lines: dict[Path_, int]) -> Any:
+    """A literal as plain data; `lines` gains the line of every key on the way."""
+    node = _inner(expression)
+    tokens = [str(c) for c in node.children if isinstance(c, Token)]
+    match node.data:
+        case "string":
+            return _string(file, node, path, lines)
+        case "int_lit":
+            return int(tokens[0])
+        case "float_lit":
+            return float(tokens[0])
+        case "literal_value" if tokens[0] in {"true", "false"}:
+            return tokens[0] == "true"
+        case "unary_op" if tokens == ["-"] and isinstance(node.children[-1], Tree):
+            number = _value(file, node.children[-1], path, lines)
+            if isinstance(number, (int, float)) and not isinstance(number, bool):
+                return -number
+        case "tuple":
+            return [
+                _value(file, item, path, lines)
+                for item in node.children
+                if isinstance(item, Tree) and item.data != "new_line_or_comment"
+            ]
+        case "object":
+            return dict(_elements(file, node, path, lines))
+        case _:
+            pass
+    raise SourceError(
+        f"{_nearest(file, path, lines)}: {'.'.join(path)} must be a literal "
+        "(text, number, true, false, list or object), so that every view reads the same value."
+    )
+
+
+def _elements(
+    file: Path, node: Node, path: Path_, lines: dict[Path_, int]
+) -> Iterator[tuple[str, Any]]:
+    for element in _subtrees(node, "object_elem"):
+        key_node = _inner(cast("Node", element.children[0].children[0]))  # type: ignore[union-attr]
+        if key_node.data not in {"identifier", "string"}:
+            raise SourceError(f"{file}:{element.meta.line}: a key must be a plain name or text.")
+        key = (
+            _identifier(key_node)
+            if key_node.data == "identifier"
+            else _string(file, key_node, path, lines)
+        )
+        if (*path, key) in lines:
+            raise SourceError(f"{file}:{element.meta.line}: {key!r} is declared twice.")
+        lines[(*path, key)] = element.meta.line
+        yield key, _value(file, cast("Node", element.children[-1]), (*path, key), lines)
+
+
+def _string(file: Path, node: Node, path: Path_, lines: dict[Path_, int]) -> str:
+    if any(tree.data not in {"string", "string_part"} for tree in node.iter_subtrees()):
+        raise SourceError(
+            f"{_nearest(file, path, lines)}: {'.'.join(path)} must be plain text, "
+            "without ${...} or %{...}."
+        )
+    raw = "".join(str(token) for token in node.scan_values(lambda t: isinstance(t, Token)))
+    try:
+        return cast("str", json.loads(raw))
+    except json.JSONDecodeError as error:
+        raise SourceError(
+            f"{_nearest(file, path, lines)}: {'.'.join(path)} has an escape that is not "
+            "understood here."
+        ) from error
+
+
+def _nearest(file: Path, path: Path_, lines: Mapping[Path_, int]) -> str:
+    return Declared(file, {}, lines).where(*path)
+
+
+def _variable_types(file: Path) -> Iterator[tuple[str, Node]]:
+    """The type expression of each variable block; raises SourceError where one has none."""
+    for block in _subtrees(_body(_parse(file)), "block"):
+        if _identifier(block) != "variable":
+            continue
+        label = _subtrees(block, "string")
+        name = _string(file, label[0], ("variable",), {}) if label else "?"
+        types = [
+            cast("Node", attribute.children[-1])
+            for attribute in _subtrees(_body(block), "attribute")
+            if _identifier(attribute) == "type"
+        ]
+        if len(types) != 1:
+            raise SourceError(f"{file}:{block.meta.line}: variable {name!r} must have one type.")
+        yield name, types[0]
+
+
+def _check(declared: Declared, value: Any, type_: Node, path: Path_) -> None:
+    """Raises SourceError unless `value` is exactly of the Terraform type that `type_` writes."""
+    where, name, node = declared.where(*path), ".".join(path), _inner(type_)
+    if node.data == "identifier":
+        kind = _identifier(node)
+        if kind == "any":
+            return
+        allowed = _PRIMITIVES.get(kind)
+        if allowed is None:
+            raise SourceError(f"{where}: {name} has the type {kind!r}, which is not known here.")
+        if not isinstance(value, allowed) or (isinstance(value, bool) and kind != "bool"):
+            quoted = " (in quotes)" if kind == "string" else ""
+            raise SourceError(f"{where}: {name} must be a {kind}{quoted}.")
+        return
+    if node.data != "function_call":
+        raise SourceError(f"{where}: the type of {name} cannot be read.")
+    kind, arguments = _identifier(node), _arguments(node)
+    match kind:
+        case "optional":
+            _check(declared, value, arguments[0], path)
+        case "object":
+            _check_object(declared, value, arguments[0], path)
+        case "map":
+            if not isinstance(value, dict):
+                raise SourceError(f"{where}: {name} must be a map.")
+            for key, item in value.items():
+                _check(declared, item, arguments[0], (*path, key))
+        case "list" | "set":
+            if not isinstance(value, list):
+                raise SourceError(f"{where}: {name} must be a list.")
+            for item in value:
+                _check(declared, item, arguments[0], path)
+        case _:
+            raise SourceError(f"{where}: {name} has the type {kind!r}, which is not known here.")
+
+
+def _check_object(declared: Declared, value: Any, type_: Node, path: Path_) -> None:
+    where, name = declared.where(*path), ".".join(path)
+    if not isinstance(value, dict):
+        raise SourceError(f"{where}: {name} must be an object.")
+    types = {
+        _identifier(element): cast("Node", element.children[-1])
+        for element in _subtrees(_inner(type_), "object_elem")
+    }
+    for key, item in value.items():
+        if key not in types:
+            raise SourceError(
+                f"{declared.where(*path, key)}: {key!r} is not a key of {name} "
+                f"({_listing(types)}). Terraform would ignore it: correct the name."
+            )
+        _check(declared, item, types[key], (*path, key))
+    for key, item_type in types.items():
+        node = _inner(item_type)
+        optional = node.data == "function_call" and _identifier(node) == "optional"
+        if key not in value and not optional:
+            raise SourceError(f"{where}: {name} lacks {key!r}.")
+
+
+def _arguments(node: Node) -> list[Node]:
+    lists = _subtrees(node, "arguments")
+    found = [
+        c
+        for c in (lists[0].children if lists else [])
+        if isinstance(c, Tree) and c.data != "new_line_or_comment"
+    ]
+    if not found:
+        raise SourceError(f"a type constructor {_identifier(node)!r} without its type.")
+    return found
+
+
+def _listing(names: Mapping[str, Any]) -> str:
+    return "it has: " + ", ".join(sorted(names))
