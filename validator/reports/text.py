@@ -13,9 +13,6 @@ from validator.findings import Outcome
 from validator.reports.document import Run, document
 
 WIDTH = 110
-MOST_MESSAGES = 20
-"""Messages of one finding that the text shows; the JSON report holds them all."""
-
 _STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow"}
 _EXPLAIN = {
     "holds": "every invariant holds for every subject",
@@ -116,13 +113,10 @@ def _print_findings(console: Console, data: Json) -> None:
                 f" {finding['invariant']}: {finding['subject']}",
             )
         )
-        for message in finding["messages"][:MOST_MESSAGES]:
-            console.print(f"  {message}", markup=False)
-        hidden = len(finding["messages"]) - MOST_MESSAGES
-        if hidden > 0:
-            console.print(f"  ... and {hidden} more; report.json has them all.")
-        for label, text in (("where", "where"), ("why", "why"), ("remedy", "remedy")):
-            console.print(f"  {label}: {finding[text]}", markup=False)
+        for message in finding["messages"]:
+            console.print(f"  {message}", markup=False, soft_wrap=True)
+        for label in ("where", "why", "remedy"):
+            console.print(f"  {label}: {finding[label]}", markup=False, soft_wrap=True)
         console.print()
     counts = data["counts"]
     console.print(
