@@ -1,0 +1,127 @@
+"""Where things stand in a checkout: envs, modules, and what runs leave under `build/`."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from validator.errors import SourceError, UsageError
+
+_INPUTS = ("*.tf", "*.tfvars", "*.hcl", "*.json", "*.tftpl")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """What `plan` left for `apply`: the verdict, and enough to notice that anything changed since.
+
+    `cloud` is the identity of the AWS that it was made on, the digests are SHA-256.
+    """
+
+    env: str
+    verdict: str
+    cloud: str
+    plan_digest: str
+    code_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """One env of a checkout."""
+
+    root: Path
+    name: str
+
+    @property
+    def directory(self) -> Path:
+        """The Terraform root module, with `estate.auto.tfvars`."""
+        return self.root / "terraform" / "envs" / self.name
+
+    def build(self, command: str) -> Path:
+        """The folder for what `command` leaves; it exists on return."""
+        folder = self.root / "build" / self.name / command
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def plan_file(self) -> Path:
+        """The saved plan, in Terraform's own format."""
+        return self.build("plan") / "plan.tfplan"
+
+    @property
+    def _saved_plan_file(self) -> Path:
+        return self.build("plan") / "saved.json"
+
+    def code_digest(self) -> str:
+        """The digest of every file that the plan is made from: the env and all modules."""
+        digest = hashlib.sha256()
+        for folder in (self.directory, self.root / "terraform" / "modules"):
+            files = {file for pattern in _INPUTS for file in folder.rglob(pattern)}
+            for file in sorted(files):
+                digest.update(f"{file.relative_to(self.root)}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def forget(self, command: str) -> None:
+        """Removes what an earlier run of `command` left, so that it cannot pass for this one's."""
+        for file in self.build(command).iterdir():
+            if file.is_file():
+                file.unlink()
+
+    def save_plan(self, verdict: str, cloud: str) -> None:
+        """Records the plan just made, for `apply`."""
+        saved = SavedPlan(self.name, verdict, cloud, digest(self.plan_file), self.code_digest())
+        write(self._saved_plan_file, json.dumps(asdict(saved), indent=2) + "\n")
+
+    def saved_plan(self) -> SavedPlan | None:
+        """The plan that `plan` saved, None if there is none; raises SourceError if it is spoilt."""
+        if not self._saved_plan_file.exists():
+            return None
+        try:
+            saved = SavedPlan(**json.loads(self._saved_plan_file.read_text()))
+            intact = saved.plan_digest == digest(self.plan_file)
+        except (OSError, ValueError, TypeError) as error:
+            raise SourceError(
+                f"{self._saved_plan_file}: cannot be read ({error}). Make the plan again."
+            ) from error
+        if not intact:
+            raise SourceError(f"{self.plan_file}: was changed since. Make the plan again.")
+        return saved
+
+
+def find(name: str, start: Path) -> Env:
+    """The env `name` of the checkout around `start`.
+
+    Raises UsageError, with the envs that there are, if there is no such env.
+    """
+    root = find_root(start)
+    envs = sorted(each.name for each in (root / "terraform" / "envs").iterdir() if each.is_dir())
+    if name not in envs:
+        raise UsageError(f"There is no env {name!r}; there are: {', '.join(envs) or 'none'}.")
+    return Env(root, name)
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above `start` that holds `terraform/envs`; raises UsageError."""
+    for folder in (start, *start.parents):
+        if (folder / "terraform" / "envs").is_dir():
+            return folder
+    raise UsageError(f"{start}: no terraform/envs here or above; run this inside a checkout.")
+
+
+def write(file: Path, content: str) -> None:
+    """Writes the whole file or nothing: a reader never sees half of it."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(content)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal text."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
