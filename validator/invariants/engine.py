@@ -78,9 +78,7 @@ SUBJECTS: dict[type, Callable[[Estate], Iterable[Subject]]] = {
 }
 
 
-def invariant(
-    about: type, *, views: tuple[View, ...] = EVERY_VIEW
-) -> Callable[[Rule], Invariant]:
+def invariant(about: type, *, views: tuple[View, ...] = EVERY_VIEW) -> Callable[[Rule], Invariant]:
     """Makes an invariant of a generator function that yields a sentence per way it is broken.
 
     The function's name in kebab case is the invariant's name, its module the family. Raises

@@ -169,9 +169,7 @@ class _Plan:
             return Unknown(f"{resource.address}.{attribute} does not refer to a resource")
         found = set(self._linked(resource.module, expression, 0))
         matches = [
-            other.address
-            for other in self.of_type(type_)
-            if _INDEX.sub("", other.address) in found
+            other.address for other in self.of_type(type_) if _INDEX.sub("", other.address) in found
         ]
         if len(matches) == 1 and len(found) == 1:
             return matches[0]
@@ -329,7 +327,9 @@ def _keys(plan: _Plan) -> Iterator[Key]:
             region=plan.region(resource),
             aliases=blind or tuple(sorted(aliases.get(resource.address, ()))),
             policy=_text(policies.get(resource.address, resource.value(plan, "policy"))),
-            enabled=enabled if isinstance(enabled, (bool, Unknown)) else Unknown("no true or false"),
+            enabled=enabled
+            if isinstance(enabled, (bool, Unknown))
+            else Unknown("no true or false"),
         )
 
 

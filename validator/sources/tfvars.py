@@ -58,10 +58,7 @@ def read(env_dir: Path) -> Declared:
     """
     file = env_dir / FILE_NAME
     lines: dict[Path_, int] = {}
-    values = {
-        name: _value(file, expression, (name,), lines)
-        for name, expression in _attributes(file, _parse(file), lines)
-    }
+    values = _literals(file, lines)
     types = dict(_variable_types(env_dir / "variables.tf"))
     declared = Declared(file, values, lines)
     for name, value in values.items():
@@ -75,6 +72,21 @@ def read(env_dir: Path) -> Declared:
         if name not in values:
             raise SourceError(f"{file}: {name!r} is missing. Declare it; it has no default.")
     return declared
+
+
+def literals(file: Path) -> Mapping[str, Any]:
+    """The values of an HCL file of literals, such as `backend.hcl`; raises SourceError."""
+    return _literals(file, {})
+
+
+def _literals(file: Path, lines: dict[Path_, int]) -> dict[str, Any]:
+    try:
+        return {
+            name: _value(file, expression, (name,), lines)
+            for name, expression in _attributes(file, _parse(file), lines)
+        }
+    except RecursionError as error:
+        raise SourceError(f"{file}: nested too deeply to be read.") from error
 
 
 def accounts(declared: Declared) -> tuple[Account, tuple[Account, ...], Account]:
@@ -142,8 +154,6 @@ def _parse(file: Path) -> Node:
         place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
         reason = str(error).splitlines()[0]
         raise SourceError(f"{place}: not valid HCL: {reason}") from error
-    except RecursionError as error:
-        raise SourceError(f"{file}: nested too deeply to be read.") from error
 
 
 def _subtrees(node: Node, *names: str) -> list[Node]:
@@ -177,9 +187,7 @@ def _inner(node: Node) -> Node:
     """The expression without the `expr_term` wrappers and line ends around it."""
     while node.data == "expr_term":
         parts = [
-            c
-            for c in node.children
-            if isinstance(c, Tree) and c.data != "new_line_or_comment"
+            c for c in node.children if isinstance(c, Tree) and c.data != "new_line_or_comment"
         ]
         if len(parts) != 1:
             break

@@ -59,7 +59,9 @@ def _ready(process: "subprocess.Popen[bytes]") -> Emulator:
     deadline = time.monotonic() + START_SECONDS
     line = b""
     while not line.endswith(b"\n"):
-        readable, _, _ = select.select([process.stdout], [], [], max(0, deadline - time.monotonic()))
+        readable, _, _ = select.select(
+            [process.stdout], [], [], max(0, deadline - time.monotonic())
+        )
         chunk = os.read(process.stdout.fileno(), 4096) if readable else b""
         if not chunk:
             raise ToolError(

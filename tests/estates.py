@@ -1,0 +1,64 @@
+"""Small estates for tests: one good estate, changed by each test where it needs to."""
+
+from dataclasses import replace
+
+from validator.model import Account, Estate, Extension, Part, SourceServer, Unknown, View
+
+REGION = "us-west-2"
+
+
+def account(name: str, part: Part, account_id: str, planned: int | Unknown) -> Account:
+    """An account with nothing in it."""
+    return Account(name, part, account_id, f"estate.auto.tfvars:{name}", planned)
+
+
+def estate(
+    *,
+    view: View = "plan",
+    target: Account | None = None,
+    staging: tuple[Account, ...] | None = None,
+) -> Estate:
+    """The seed's estate: 300 servers in the target, 300 in one staging account."""
+    return Estate(
+        env="staging",
+        view=view,
+        source_region="us-east-1",
+        recovery_region=REGION,
+        target=target or account("target", Part.TARGET, "111122223333", 300),
+        staging=(account("staging-1", Part.STAGING, "444455556666", 300),)
+        if staging is None
+        else staging,
+        orchestration=account("orchestration", Part.ORCHESTRATION, "777788889999", 0),
+        where="estate.auto.tfvars",
+    )
+
+
+def server(
+    account_id: str,
+    number: int,
+    *,
+    extension: Extension | Unknown = Extension.NOT_EXTENDED,
+    state: str | Unknown = "CONTINUOUS",
+    staging_arn: str | None = None,
+    error: str | None = None,
+) -> SourceServer:
+    """A source server of `account_id`; `number` makes its ARN and hostname its own."""
+    return SourceServer(
+        arn=f"arn:aws:drs:{REGION}:{account_id}:source-server/s-{number:017x}",
+        hostname=f"web-{number}",
+        extension=extension,
+        staging_account_id=account_id,
+        staging_arn=staging_arn,
+        replication_state=state,
+        error=error,
+    )
+
+
+def extended(
+    target_id: str, staged: SourceServer, extension: Extension = Extension.EXTENDED
+) -> SourceServer:
+    """The extension of `staged` in the target."""
+    copy = server(target_id, int(staged.arn.rsplit("-", 1)[1], 16) + 2**32, extension=extension)
+    return replace(
+        copy, staging_arn=staged.arn, error="no access" if "ERROR" in extension else None
+    )

@@ -1,0 +1,52 @@
+"""Progress on stderr: a live line on a terminal, one plain line a step anywhere else."""
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.status import Status
+
+_SHOWN = {"apply_start", "apply_complete", "apply_errored"}
+
+
+class Progress:
+    """Shows which step of a command runs; a context manager, silent after its end."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+        self._live: Status | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = self._console.status(self._title)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def step(self, message: str) -> None:
+        """Says which step begins."""
+        if self._live is not None:
+            self._live.update(f"{self._title}: {message}")
+        else:
+            self._console.print(f"{self._title}: {message}", soft_wrap=True)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Shows one event of Terraform's machine-readable output, where it means progress."""
+        message = event.get("@message")
+        if not isinstance(message, str):
+            return
+        if self._live is not None:
+            self._live.update(f"{self._title}: {message[:100]}")
+        elif event.get("type") in _SHOWN:
+            self._console.print(f"  {message}", soft_wrap=True)
