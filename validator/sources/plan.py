@@ -22,6 +22,8 @@ Placed = TypeVar("Placed", Key, Role, ReplicationTemplate)
 
 _STEP = re.compile(r'\.?([A-Za-z0-9_-]+)|\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]')
 _INDEX = re.compile(r"\[[^\]]*\]")
+_BUILTIN_PROVIDER = "terraform.io/builtin/terraform"
+"""The provider of `terraform_data`, which makes nothing in any account."""
 _DEEPEST = 64
 """How many references are followed before a value counts as untraceable."""
 
@@ -394,6 +396,8 @@ def _changes(plan: _Plan, names: Mapping[str, str]) -> Iterator[Change]:
     for change in plan.changes:
         actions = tuple(str(action) for action in change["change"]["actions"])
         if change["mode"] != "managed" or actions == ("no-op",):
+            continue
+        if change.get("provider_name") == _BUILTIN_PROVIDER:
             continue
         module = plan._module(change.get("module_address", ""))
         plain = _INDEX.sub("", change["address"]).removeprefix(f"{module.address}.")
