@@ -1,0 +1,77 @@
+"""Reports: every format tells the verdict, and says nothing that the estate does not."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.estates import account, estate, extended, server
+from validator.invariants import INVARIANTS, judge
+from validator.model import Account, Estate, Extension, Part, Unknown
+from validator.reports import REPORTS, Run
+
+TARGET, STAGING = "111122223333", "444455556666"
+
+
+def run(of: Estate) -> Run:
+    return Run("plan", "staging", "the embedded AWS", of, judge(of, INVARIANTS[:5]))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_format_tells_the_outcome_and_the_cloud(name: str) -> None:
+    of = estate(staging=(account("staging-1", Part.STAGING, STAGING, 301),))
+    text = REPORTS[name](run(of))
+    assert "violated" in text
+    assert "the embedded AWS" in text
+    assert text.endswith("\n")
+    assert text == REPORTS[name](run(of))
+
+
+def test_the_text_says_which_aws_in_its_first_and_last_line() -> None:
+    lines = REPORTS["text"](run(estate())).splitlines()
+    assert lines[0] == lines[-1] == "plan staging on the embedded AWS"
+
+
+def test_the_text_shows_the_capacity_of_the_seed() -> None:
+    text = REPORTS["text"](run(estate()))
+    assert "600 protected of the estate's capacity of 600" in text
+    assert "300/300" in text
+
+
+def test_the_text_gives_where_why_and_remedy() -> None:
+    text = REPORTS["text"](run(estate(staging=(account("staging-1", Part.STAGING, STAGING, 301),))))
+    for part in ("301", "where: estate.auto.tfvars:staging-1", "why: ", "remedy: "):
+        assert part in text
+
+
+def test_names_with_markup_or_control_characters_are_shown_as_they_are() -> None:
+    of = estate(staging=(account("[red]x[/]", Part.STAGING, STAGING, 301),))
+    assert "[red]x[/]" in REPORTS["text"](run(of))
+
+
+def test_json_counts_live_servers_by_status_and_keeps_unknown_apart_from_zero() -> None:
+    one, two = server(STAGING, 1), server(STAGING, 2, state="DISCONNECTED")
+    target = account("target", Part.TARGET, TARGET, 0)
+    staging = account("staging-1", Part.STAGING, STAGING, 1)
+    of = estate(
+        view="live",
+        target=_with(target, servers=(extended(TARGET, one, Extension.EXTENSION_ERROR),)),
+        staging=(_with(staging, servers=(one, two)), _with(staging, name="staging-2")),
+    )
+    rows = json.loads(REPORTS["json"](run(of)))["capacity"]["accounts"]
+    assert [(r["replicating"], r["extended"], r["extension_errors"]) for r in rows] == [
+        (0, 0, 1),
+        (1, 0, 0),
+        (None, None, None),
+    ]
+
+
+def test_an_unknown_number_makes_its_total_unknown() -> None:
+    of = estate(staging=(account("staging-1", Part.STAGING, STAGING, Unknown("computed")),))
+    capacity = json.loads(REPORTS["json"](run(of)))["capacity"]
+    assert (capacity["planned"], capacity["capacity"]) == (None, 600)
+
+
+def _with(of: Account, **changes: object) -> Account:
+
+    return replace(of, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,84 @@
+"""The checkout's layout: saved plans are trusted only while nothing has changed."""
+
+from pathlib import Path
+
+import pytest
+
+from validator import project
+from validator.errors import SourceError, UsageError
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> project.Env:
+    (tmp_path / "terraform" / "envs" / "staging").mkdir(parents=True)
+    (tmp_path / "terraform" / "modules" / "key").mkdir(parents=True)
+    (tmp_path / "terraform" / "modules" / "key" / "main.tf").write_text("# a module\n")
+    return project.find("staging", tmp_path)
+
+
+def test_an_unknown_env_names_those_there_are(env: project.Env) -> None:
+    with pytest.raises(UsageError, match="there are: staging"):
+        project.find("stagging", env.root)
+
+
+@pytest.mark.parametrize("name", ["../staging", "", ".", "staging/"])
+def test_a_path_is_not_an_env(env: project.Env, name: str) -> None:
+    with pytest.raises(UsageError):
+        project.find(name, env.root)
+
+
+def test_outside_a_checkout_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="inside a checkout"):
+        project.find("staging", tmp_path)
+
+
+def test_a_saved_plan_comes_back(env: project.Env) -> None:
+    env.plan_file.write_bytes(b"plan")
+    env.save_plan("holds", "embedded 1")
+    saved = env.saved_plan()
+    assert saved is not None
+    assert (saved.env, saved.verdict, saved.cloud) == ("staging", "holds", "embedded 1")
+    assert saved.code_digest == env.code_digest()
+
+
+def test_none_is_saved_at_first(env: project.Env) -> None:
+    assert env.saved_plan() is None
+
+
+def test_a_changed_plan_is_refused(env: project.Env) -> None:
+    env.plan_file.write_bytes(b"plan")
+    env.save_plan("holds", "embedded 1")
+    env.plan_file.write_bytes(b"another")
+    with pytest.raises(SourceError, match="was changed"):
+        env.saved_plan()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"env": 1}'])
+def test_a_spoilt_record_is_refused(env: project.Env, content: str) -> None:
+    env.plan_file.write_bytes(b"plan")
+    env.save_plan("holds", "embedded 1")
+    (env.build("plan") / "saved.json").write_text(content)
+    with pytest.raises(SourceError, match="cannot be read"):
+        env.saved_plan()
+
+
+def test_a_changed_module_changes_the_digest(env: project.Env) -> None:
+    before = env.code_digest()
+    (env.root / "terraform" / "modules" / "key" / "main.tf").write_text("# another\n")
+    assert env.code_digest() != before
+
+
+def test_forget_leaves_nothing_of_an_earlier_run(env: project.Env) -> None:
+    env.plan_file.write_bytes(b"plan")
+    env.save_plan("holds", "embedded 1")
+    env.forget("plan")
+    assert list(env.build("plan").iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    project.write(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        project.write(file, "\ud800")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
