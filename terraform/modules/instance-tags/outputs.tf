@@ -1,0 +1,4 @@
+output "tagged" {
+  description = "Ids of the tagged instances."
+  value       = keys(var.instances)
+}

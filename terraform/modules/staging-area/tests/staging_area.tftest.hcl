@@ -1,0 +1,28 @@
+mock_provider "aws" {
+  override_during = plan
+}
+
+variables {
+  cidr         = "10.240.0.0/24"
+  region       = "us-west-2"
+  source_cidrs = ["10.0.0.0/16"]
+}
+
+run "data_port_is_open_to_the_sources_only" {
+  command = plan
+
+  assert {
+    condition     = [for rule in aws_vpc_security_group_ingress_rule.replication : [rule.cidr_ipv4, rule.from_port, rule.to_port]] == [["10.0.0.0/16", 1500, 1500]]
+    error_message = "Only the declared ranges may reach port 1500."
+  }
+}
+
+run "the_whole_world_is_refused" {
+  command = plan
+
+  variables {
+    source_cidrs = ["0.0.0.0/0"]
+  }
+
+  expect_failures = [var.source_cidrs]
+}
