@@ -26,7 +26,7 @@ variable "external_id" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[\\w+=,.@:/-]{8,1224}$", var.external_id))
+    condition     = can(regex("^[A-Za-z0-9_+=,.@:/-]+$", var.external_id)) && length(var.external_id) >= 8 && length(var.external_id) <= 1224
     error_message = "external_id must be 8 to 1,224 characters of letters, digits and + = , . @ : / - _."
   }
 }

@@ -1,5 +1,9 @@
 mock_provider "aws" {
   override_during = plan
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
 }
 
 variables {
