@@ -1,0 +1,74 @@
+variable "access_role_name" {
+  description = "Role that Terraform assumes in each account."
+  type        = string
+  nullable    = false
+}
+
+variable "environment" {
+  description = "Name of this environment, the same as its folder's."
+  type        = string
+  nullable    = false
+}
+
+variable "orchestration" {
+  description = "Account that the agent deployer runs in, and the external id of the verifier there."
+  type = object({
+    account_id  = string
+    external_id = string
+  })
+  nullable = false
+}
+
+variable "point_in_time_days" {
+  description = "Days for which daily points in time are kept."
+  type        = number
+  nullable    = false
+}
+
+variable "recovery_region" {
+  description = "Region that servers replicate to and recover in."
+  type        = string
+  nullable    = false
+}
+
+variable "source_cidrs" {
+  description = "Address ranges of the source servers."
+  type        = set(string)
+  nullable    = false
+}
+
+variable "source_region" {
+  description = "Region that the source servers run in."
+  type        = string
+  nullable    = false
+}
+
+variable "staging_accounts" {
+  description = "Staging accounts by name, each with the number of servers that replicate there."
+  type = map(object({
+    account_id        = string
+    external_id       = string
+    instances         = map(object({ priority = string, wave = string }))
+    servers           = number
+    staging_area_cidr = string
+  }))
+  nullable = false
+}
+
+variable "target" {
+  description = "Account that servers are recovered in, with the number of its own that replicate there."
+  type = object({
+    account_id        = string
+    external_id       = string
+    instances         = map(object({ priority = string, wave = string }))
+    servers           = number
+    staging_area_cidr = string
+  })
+  nullable = false
+}
+
+variable "verifier_principal_arn" {
+  description = "The one principal that may assume the verifier roles."
+  type        = string
+  nullable    = false
+}
