@@ -47,7 +47,12 @@ _LAUNCH_DEFAULTS: Json = {
     "licensing": {"osByol": False},
     "targetInstanceTypeRightSizingMethod": "BASIC",
 }
-_SYSTEMS = ("Ubuntu 22.04", "Amazon Linux 2023", "Red Hat Enterprise Linux 9", "Windows Server 2022")
+_SYSTEMS = (
+    "Ubuntu 22.04",
+    "Amazon Linux 2023",
+    "Red Hat Enterprise Linux 9",
+    "Windows Server 2022",
+)
 _TIERS = ("web", "app", "db", "cache", "batch")
 
 
@@ -351,9 +356,7 @@ def _describe_servers(backend: DrsBackend, params: Json) -> Json:
     return page
 
 
-def _shown(
-    backend: DrsBackend, server: Json, problems: dict[tuple[str, str], str | None]
-) -> Json:
+def _shown(backend: DrsBackend, server: Json, problems: dict[tuple[str, str], str | None]) -> Json:
     """The server as answered: an extension's status is decided now, once per account and key."""
     server = _tagged(backend, server)
     area = server["stagingArea"]

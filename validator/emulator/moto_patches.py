@@ -1,0 +1,320 @@
+"""Every moto internal that the embedded AWS touches: pin moto, and look here when it moves.
+
+What moto lets through and AWS refuses is refused here: AssumeRole against the trust policy, key and
+trust policies that name nobody, the name of the DRS service-linked role, the DRS quotas.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from typing import Any
+
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+
+import moto.backend_index
+import moto.core.responses
+import moto.iam.models as iam_models
+from moto.core.exceptions import JsonRESTError
+from moto.iam.exceptions import IAMNotFoundException, MalformedPolicyDocument  # noqa: F401
+from moto.iam.models import IAMBackend, iam_backends
+from moto.kms.responses import KmsResponse
+from moto.servicequotas.models import ServiceQuotasBackend
+from moto.servicequotas.responses import ServiceQuotasResponse
+from moto.sts.exceptions import STSClientError
+from moto.sts.models import STSBackend, sts_backends
+from moto.sts.responses import TokenResponse
+
+from validator.emulator import authorization
+
+ADMIN_ROLE = "OrganizationAccountAccessRole"
+
+DRS_QUOTAS: dict[str, tuple[str, float, bool]] = {
+    "L-C1D14A2B": ("Max Total replicating source servers Per AWS Account", 300, False),
+    "L-E28BE5E0": ("Max Total source servers Per AWS Account", 4000, True),
+    "L-D88FAC3A": ("Concurrent jobs in progress", 20, False),
+    "L-B827C881": ("Max source servers in a single Job", 100, False),
+    "L-05AFA8C6": ("Max source servers in all Jobs", 500, False),
+    "L-DD6D028C": ("Max concurrent Jobs per source server", 1, False),
+    "L-0588D03B": ("Max number of launch actions per resource", 200, False),
+    "L-1F3FAE4D": ("Max number of launch configuration templates per AWS account", 1, False),
+    "L-4B0323BD": ("Max number of source networks per AWS account", 100, True),
+}
+
+quotas: dict[tuple[str, str, str], float] = {}
+"""DRS quotas set by the control door, by account, Region and code."""
+
+key_policy_delay = 2.0
+"""Seconds for which KMS does not see a role that was just created."""
+
+_management_account = ""
+_role_made: dict[str, float] = {}
+
+
+def install(management_account: str) -> None:
+    """Puts DRS and the refusals into moto; call once, before the first request."""
+    global _management_account
+    _management_account = management_account
+    from validator.emulator.drs import models as drs_models
+    from validator.emulator.drs import urls as drs_urls
+
+    package = sys.modules["validator.emulator.drs"]
+    sys.modules["moto.drs"] = package
+    sys.modules["moto.drs.models"] = drs_models
+    sys.modules["moto.drs.urls"] = drs_urls
+    moto.backend_index.backend_url_patterns.append(
+        ("drs", re.compile(r"https?://drs\.(.+)\.amazonaws\.com"))
+    )
+    drs_models.quota_value = quota_value
+    iam_models.get_account_id_from = _account_of(iam_models.get_account_id_from)
+    IAMBackend.__init__ = _with_admin_role(IAMBackend.__init__)  # type: ignore[method-assign]
+    IAMBackend.create_role = _checked_role(IAMBackend.create_role)  # type: ignore[method-assign]
+    IAMBackend.create_service_linked_role = _service_linked_role(  # type: ignore[method-assign]
+        IAMBackend.create_service_linked_role
+    )
+    TokenResponse.assume_role = _trusted(TokenResponse.assume_role)  # type: ignore[method-assign]
+    STSBackend.get_caller_identity = _caller(  # type: ignore[method-assign]
+        STSBackend.get_caller_identity
+    )
+    KmsResponse.create_key = _checked_key(KmsResponse.create_key)  # type: ignore[method-assign]
+    KmsResponse.put_key_policy = _checked_key(  # type: ignore[method-assign]
+        KmsResponse.put_key_policy
+    )
+    _install_quotas()
+
+
+def quota_value(account: str, region: str, code: str) -> float:
+    """The DRS quota as Service Quotas would give it."""
+    return quotas.get((account, region, code), DRS_QUOTAS[code][1])
+
+
+def _account_of(original: Any) -> Any:
+    def account_of(access_key: str) -> str:
+        return access_key if re.fullmatch(r"\d{12}", access_key) else original(access_key)
+
+    return account_of
+
+
+def _with_admin_role(original: Any) -> Any:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if self.region_name != "aws":
+            return
+        trust = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"arn:aws:iam::{_management_account}:root"},
+                    "Action": "sts:AssumeRole",
+                }
+            ],
+        }
+        _original_create_role(
+            self,
+            role_name=ADMIN_ROLE,
+            assume_role_policy_document=json.dumps(trust),
+            path="/",
+            permissions_boundary=None,
+            description="",
+            tags=[],
+            max_session_duration="3600",
+        )
+        self.attach_role_policy("arn:aws:iam::aws:policy/AdministratorAccess", ADMIN_ROLE)
+
+    return init
+
+
+_original_create_role: Any = IAMBackend.create_role
+
+
+def _checked_role(original: Any) -> Any:
+    def create_role(self: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
+        document = kwargs.get("assume_role_policy_document", args[0] if args else "")
+        try:
+            named = authorization.principals(document)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise MalformedPolicyDocument(f"The trust policy is malformed: {error}") from error
+        for principal in named:
+            if not _exists(principal, delay=0.0):
+                raise MalformedPolicyDocument(f"Invalid principal in policy: {principal}")
+        role = original(self, role_name, *args, **kwargs)
+        _role_made[role.arn] = time.monotonic()
+        return role
+
+    return create_role
+
+
+def _service_linked_role(original: Any) -> Any:
+    def create(self: Any, service_name: str, description: str, suffix: str) -> Any:
+        if service_name != "drs.amazonaws.com":
+            return original(self, service_name, description, suffix)
+        name = "AWSServiceRoleForElasticDisasterRecovery"
+        if any(role.name == name for role in self.roles.values()):
+            from moto.iam.exceptions import InvalidInput
+
+            raise InvalidInput(f"Service role name {name} has been taken in this account.")
+        trust = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": [service_name]},
+                    "Action": ["sts:AssumeRole"],
+                }
+            ],
+        }
+        return _original_create_role(
+            self,
+            role_name=name,
+            assume_role_policy_document=json.dumps(trust),
+            path=f"/aws-service-role/{service_name}/",
+            permissions_boundary=None,
+            description=description,
+            tags=[],
+            max_session_duration="3600",
+            linked_service=service_name,
+        )
+
+    return create
+
+
+def _caller_arn(access_key: str) -> str:
+    if re.fullmatch(r"\d{12}", access_key):
+        return f"arn:aws:iam::{access_key}:root"
+    for account in list(sts_backends.values()):
+        role = account["aws"].get_assumed_role_from_access_key(access_key)
+        if role is not None:
+            return str(role.arn)
+    return f"arn:aws:iam::{iam_models.get_account_id_from(access_key)}:root"
+
+
+def _caller(original: Any) -> Any:
+    def get_caller_identity(self: Any, access_key_id: str, region: str) -> tuple[str, str, str]:
+        if re.fullmatch(r"\d{12}", access_key_id):
+            return access_key_id, f"arn:aws:iam::{access_key_id}:root", access_key_id
+        answer: tuple[str, str, str] = original(self, access_key_id, region)
+        return answer
+
+    return get_caller_identity
+
+
+def _trusted(original: Any) -> Any:
+    def assume_role(self: Any) -> Any:
+        arn = self._get_param("RoleArn") or ""
+        caller = _caller_arn(self.get_access_key())
+        refused = STSClientError(
+            "AccessDenied",
+            f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}",
+        )
+        found = re.fullmatch(r"arn:aws:iam::(\d{12}):role/(?:.*/)?([^/]+)", arn)
+        if found is None:
+            raise refused
+        backend = iam_backends[found[1]]["aws"]
+        role = next((r for r in backend.roles.values() if r.arn == arn), None)
+        external_id = self._get_param("ExternalId")
+        principal_arn = re.sub(r":sts::(\d+):assumed-role/([^/]+)/.*", r":iam::\1:role/\2", caller)
+        context = {"aws:PrincipalArn": principal_arn, "aws:PrincipalAccount": caller.split(":")[4]}
+        if external_id is not None:
+            context["sts:ExternalId"] = external_id
+        if role is None or not authorization.allows(
+            role.assume_role_policy_document,
+            principal=caller,
+            action="sts:AssumeRole",
+            context=context,
+        ):
+            raise refused
+        return original(self)
+
+    return assume_role
+
+
+def _exists(principal: str, *, delay: float) -> bool:
+    """True if IAM has this principal, and has had it for `delay` seconds."""
+    if principal == "*" or re.fullmatch(r"(\d{12}|arn:aws:iam::\d{12}:root)", principal):
+        return True
+    found = re.fullmatch(r"arn:aws:iam::(\d{12}):(role|user)/.+", principal)
+    if found is None:
+        return False
+    backend = iam_backends[found[1]]["aws"]
+    if found[2] == "user":
+        return any(user.arn == principal for user in backend.users.values())
+    if not any(role.arn == principal for role in backend.roles.values()):
+        return False
+    return time.monotonic() - _role_made.get(principal, float("-inf")) >= delay
+
+
+def _checked_key(original: Any) -> Any:
+    def call(self: Any) -> Any:
+        policy = self._get_param("Policy")
+        if policy:
+            try:
+                named = authorization.principals(policy)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise JsonRESTError("MalformedPolicyDocumentException", str(error)) from error
+            for principal in named:
+                if not _exists(principal, delay=key_policy_delay):
+                    raise JsonRESTError(
+                        "MalformedPolicyDocumentException",
+                        "Policy contains a statement with one or more invalid principals.",
+                    )
+        return original(self)
+
+    return call
+
+
+def _install_quotas() -> None:
+    def quota(account: str, region: str, code: str, *, default: bool) -> dict[str, Any]:
+        name, value, adjustable = DRS_QUOTAS[code]
+        return {
+            "ServiceCode": "drs",
+            "ServiceName": "AWS Elastic Disaster Recovery",
+            "QuotaArn": f"arn:aws:servicequotas:{region}:{account}:drs/{code}",
+            "QuotaCode": code,
+            "QuotaName": name,
+            "Value": value if default else quota_value(account, region, code),
+            "Unit": "None",
+            "Adjustable": adjustable,
+            "GlobalQuota": False,
+        }
+
+    def wanted(self: Any) -> tuple[str, str]:
+        params = json.loads(self.body or "{}")
+        return str(params.get("ServiceCode")), str(params.get("QuotaCode"))
+
+    def list_quotas(default: bool, original: Any) -> Any:
+        def call(self: Any) -> Any:
+            service, _ = wanted(self)
+            if service != "drs" and original is not None:
+                return original(self)
+            if service != "drs":
+                raise JsonRESTError("NoSuchResourceException", f"no quotas of {service}")
+            found = [
+                quota(self.current_account, self.region, code, default=default)
+                for code in DRS_QUOTAS
+            ]
+            return json.dumps({"Quotas": found})
+
+        return call
+
+    def get_quota(default: bool, original: Any) -> Any:
+        def call(self: Any) -> Any:
+            service, code = wanted(self)
+            if service != "drs" and original is not None:
+                return original(self)
+            if service != "drs" or code not in DRS_QUOTAS:
+                raise JsonRESTError("NoSuchResourceException", f"no quota {code} of {service}")
+            found = quota(self.current_account, self.region, code, default=default)
+            return json.dumps({"Quota": found})
+
+        return call
+
+    response: Any = ServiceQuotasResponse
+    response.list_aws_default_service_quotas = list_quotas(
+        True, response.list_aws_default_service_quotas
+    )
+    response.list_service_quotas = list_quotas(False, None)
+    response.get_service_quota = get_quota(False, response.get_service_quota)
+    response.get_aws_default_service_quota = get_quota(True, None)
+    assert ServiceQuotasBackend

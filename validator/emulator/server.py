@@ -1,0 +1,178 @@
+"""The HTTP server of the embedded AWS: moto behind one door, with faults and a control door."""
+
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cheroot.wsgi import Server
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from validator.emulator import moto_patches
+from validator.emulator.drs import drs_backends
+from validator.emulator.drs.exceptions import DrsError
+
+Json = dict[str, Any]
+Start = Callable[..., Any]
+
+INSTANCE_ID = secrets.token_hex(8)
+
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
+_JSON_SERVICES = re.compile(r"drs|kms|dynamodb|ssm|lambda|states|logs|servicequotas|events")
+
+
+class Application:
+    """The WSGI application; faults and call counts are its only state."""
+
+    def __init__(self, management_account: str) -> None:
+        moto_patches.install(management_account)
+        self._aws = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+        self._faults: list[Json] = []
+        self._calls: dict[str, int] = {}
+
+    def __call__(self, environ: Json, start: Start) -> Iterable[bytes]:
+        """Answers one request; nothing that goes wrong in here is an HTML page."""
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/_emulator/"):
+            return self._control(environ, start, path.removeprefix("/_emulator/"))
+        service, operation = _called(environ)
+        fault = self._fault(service, operation)
+        if fault is not None and fault["kind"] == "slow":
+            time.sleep(float(fault.get("seconds", 1)))
+        elif fault is not None:
+            return _refuse(start, service, *_FAULTS[fault["kind"]])
+        return self._answer(environ, start, service, operation)
+
+    def _answer(self, environ: Json, start: Start, service: str, operation: str) -> Iterable[bytes]:
+        answered: list[Any] = []
+
+        def hold(status: str, headers: Any, info: Any = None) -> Any:
+            answered[:] = [status, headers, info]
+
+        try:
+            body = b"".join(self._aws(environ, hold))
+            missing = answered[0].startswith("500")
+        except Exception as error:  # whatever moto raises, the client gets an AWS answer
+            body, missing = str(error).encode(), True
+        if missing:
+            message = f"The embedded AWS has no operation {operation} of {service}, or it failed."
+            return _refuse(start, service, 400, "NotBuiltException", message)
+        start(*answered[:2])
+        return [body]
+
+    def _fault(self, service: str, operation: str) -> Json | None:
+        with self._lock:
+            name = f"{service} {operation}"
+            self._calls[name] = self._calls.get(name, 0) + 1
+            for fault in self._faults:
+                if fault.get("service", service) != service:
+                    continue
+                if fault.get("operation", operation) != operation:
+                    continue
+                fault["seen"] = fault.get("seen", 0) + 1
+                if fault["seen"] % int(fault.get("every", 1)) == 0:
+                    return fault
+        return None
+
+    def _control(self, environ: Json, start: Start, path: str) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        try:
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            body = json.loads(environ["wsgi.input"].read(size) or "{}")
+            return _json(start, 200, self._controlled(method, path, body))
+        except DrsError as error:
+            return _json(start, 400, {"error": error.message})
+        except (KeyError, ValueError, TypeError) as error:
+            return _json(start, 400, {"error": f"{type(error).__name__}: {error}"})
+
+    def _controlled(self, method: str, path: str, body: Json) -> Json:
+        match method, path:
+            case "GET", "health":
+                return {"id": INSTANCE_ID, "status": "ok"}
+            case "POST", "source-servers":
+                options = {k: body[k] for k in ("prefix", "state") if k in body}
+                made = drs_backends[body["account"]][body["region"]].create_source_servers(
+                    int(body["count"]), **options
+                )
+                return {"sourceServerIDs": [server["sourceServerID"] for server in made]}
+            case "POST", "source-servers/state":
+                changed = drs_backends[body["account"]][body["region"]].set_state(
+                    body.get("ids", "all"), data_replication_state=body["state"]
+                )
+                return {"changed": changed}
+            case "POST", "quotas":
+                if body["code"] not in moto_patches.DRS_QUOTAS:
+                    raise ValueError(f"no DRS quota {body['code']}")
+                place = (body["account"], body["region"], body["code"])
+                moto_patches.quotas[place] = float(body["value"])
+                return {}
+            case "POST", "key-policy-delay":
+                moto_patches.key_policy_delay = float(body["seconds"])
+                return {}
+            case "POST", "faults":
+                if body.get("kind") not in {*_FAULTS, "slow"}:
+                    raise ValueError(f"kind must be one of {sorted({*_FAULTS, 'slow'})}")
+                with self._lock:
+                    self._faults.append(body)
+                return {}
+            case "DELETE", "faults":
+                with self._lock:
+                    self._faults.clear()
+                return {}
+            case "GET", "calls":
+                with self._lock:
+                    return dict(self._calls)
+        raise ValueError(f"no such door: {method} /_emulator/{path}; docs/emulator.md lists them")
+
+
+_FAULTS: dict[str, tuple[int, str, str]] = {
+    "throttle": (429, "ThrottlingException", "Rate exceeded"),
+    "deny": (403, "AccessDeniedException", "Denied by the control door"),
+    "error500": (500, "InternalServerException", "Internal error by the control door"),
+}
+
+
+def _called(environ: Json) -> tuple[str, str]:
+    """The service and operation that a request names, as far as its headers and path tell."""
+    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    service = found[3].lower() if found else "s3"
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return service, target.rsplit(".", 1)[-1]
+    return service, environ.get("PATH_INFO", "/").strip("/").split("/")[0] or "(in the body)"
+
+
+def _refuse(start: Start, service: str, status: int, code: str, message: str) -> list[bytes]:
+    if _JSON_SERVICES.fullmatch(service):
+        return _json(start, status, {"__type": code, "code": code, "message": message}, code)
+    text = (
+        f"<ErrorResponse><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        f"</Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    )
+    start(f"{status} Refused", [("Content-Type", "text/xml")])
+    return [text.encode()]
+
+
+def _json(start: Start, status: int, body: Json, code: str | None = None) -> list[bytes]:
+    headers = [("Content-Type", "application/json")]
+    if code is not None:
+        headers.append(("x-amzn-ErrorType", code))
+    start(f"{status} {'OK' if status < 400 else 'Refused'}", headers)
+    return [json.dumps(body).encode()]
+
+
+def make_server(port: int, management_account: str) -> tuple[Server, str]:
+    """A server bound to 127.0.0.1 only, ready to serve, with its URL; port 0 takes a free one."""
+    server = Server(
+        ("127.0.0.1", port), Application(management_account), numthreads=16, request_queue_size=256
+    )
+    server.prepare()
+    bound = server.bind_addr[1]
+    # Step Functions calls back to the serving port.
+    os.environ["MOTO_PORT"] = str(bound)
+    return server, f"http://127.0.0.1:{bound}"
