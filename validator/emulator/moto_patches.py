@@ -17,10 +17,9 @@ import moto.backend_index
 import moto.core.responses
 import moto.iam.models as iam_models
 from moto.core.exceptions import JsonRESTError
-from moto.iam.exceptions import IAMNotFoundException, MalformedPolicyDocument  # noqa: F401
+from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
-from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
@@ -67,6 +66,9 @@ def install(management_account: str) -> None:
         ("drs", re.compile(r"https?://drs\.(.+)\.amazonaws\.com"))
     )
     drs_models.quota_value = quota_value
+    moto.core.responses.BaseResponse.access_key_regex = re.compile(
+        r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
+    )
     iam_models.get_account_id_from = _account_of(iam_models.get_account_id_from)
     IAMBackend.__init__ = _with_admin_role(IAMBackend.__init__)  # type: ignore[method-assign]
     IAMBackend.create_role = _checked_role(IAMBackend.create_role)  # type: ignore[method-assign]
@@ -317,4 +319,3 @@ def _install_quotas() -> None:
     response.list_service_quotas = list_quotas(False, None)
     response.get_service_quota = get_quota(False, response.get_service_quota)
     response.get_aws_default_service_quota = get_quota(True, None)
-    assert ServiceQuotasBackend
