@@ -71,9 +71,7 @@ def _account(account: Account, opener: Opener, region: str) -> Account:
         roles=_seen(lambda: tuple(_roles(opened))),
         templates=_seen(lambda: tuple(_templates(opened))) if replicates else (),
         servers=_seen(lambda: tuple(_servers(opened))) if replicates else (),
-        quotas=tuple((quota.code, _quota(opened, quota)) for quota in QUOTAS)
-        if replicates
-        else (),
+        quotas=tuple((quota.code, _quota(opened, quota)) for quota in QUOTAS) if replicates else (),
     )
 
 

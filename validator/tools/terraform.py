@@ -194,7 +194,10 @@ def mirror(directory: Path, environment: Mapping[str, str]) -> Path | None:
         Path("/usr/local/share/terraform/plugins"),
         Path("/usr/share/terraform/plugins"),
     )
-    candidates = [*implied, *sorted(each.parent for each in Path("/opt").glob("*/registry.terraform.io"))]
+    candidates = [
+        *implied,
+        *sorted(each.parent for each in Path("/opt").glob("*/registry.terraform.io")),
+    ]
     return next((each for each in candidates if _holds(each, version)), None)
 
 
@@ -221,7 +224,7 @@ def _cli_config(directory: Path, environment: Mapping[str, str], build: Path) ->
     if found is not None:
         text += (
             "provider_installation {\n"
-            f'  filesystem_mirror {{\n    path    = {json.dumps(str(found))}\n'
+            f"  filesystem_mirror {{\n    path    = {json.dumps(str(found))}\n"
             f'    include = ["{_PROVIDER}"]\n  }}\n'
             f'  direct {{\n    exclude = ["{_PROVIDER}"]\n  }}\n}}\n'
         )
