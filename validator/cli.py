@@ -152,6 +152,9 @@ def _apply(arguments: argparse.Namespace) -> int:
         return refused
     with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
         saved = env.saved_plan()
+        if saved is not None and _is_of_a_gone_emulator(saved, aws):
+            _say("The saved plan was made on an embedded AWS that is gone.")
+            saved = None
         if saved is None:
             _say(f"There is no saved plan of env {env.name}; making one.")
             status = _planned(env, declared, aws, arguments)
@@ -168,6 +171,15 @@ def _apply(arguments: argparse.Namespace) -> int:
         return 0
 
 
+def _is_of_a_gone_emulator(saved: project.SavedPlan, aws: Cloud) -> bool:
+    """True if nothing can ever apply the saved plan: its AWS ended with the command that made it."""
+    return (
+        aws.embedded is not None
+        and saved.cloud.startswith("embedded ")
+        and saved.cloud != aws.identity
+    )
+
+
 def _check_saved(env: Env, saved: project.SavedPlan, aws: Cloud) -> None:
     """Raises UsageError unless the saved plan may be applied, as it is, on this AWS."""
     again = f"Run `validator plan {env.name}` and read its report first."
@@ -177,8 +189,7 @@ def _check_saved(env: Env, saved: project.SavedPlan, aws: Cloud) -> None:
         raise UsageError(f"{env.plan_file}: its verdict is {saved.verdict}, not holds. {again}")
     if saved.cloud != aws.identity:
         raise UsageError(
-            f"{env.plan_file}: was made on {saved.cloud}, and this is {aws.identity}. {again} "
-            "(An embedded AWS that only a plan started is gone; `make emulator` keeps one.)"
+            f"{env.plan_file}: was made on {saved.cloud}, and this is {aws.identity}. {again}"
         )
     if saved.code_digest != env.code_digest():
         raise UsageError(f"{env.plan_file}: the Terraform code has changed since. {again}")

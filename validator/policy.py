@@ -24,7 +24,17 @@ Three = bool | None
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _ELEMENTS = frozenset(
-    "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()
+    [
+        "Sid",
+        "Effect",
+        "Principal",
+        "NotPrincipal",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    ]
 )
 
 

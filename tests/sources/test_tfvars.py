@@ -102,14 +102,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("content", "message"), REFUSED)
 def test_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
-    with pytest.raises(SourceError, match="estate.auto.tfvars") as caught:
+    with pytest.raises(SourceError, match=r"estate\.auto\.tfvars") as caught:
         tfvars.accounts(tfvars.read(env(tmp_path, content)))
     assert message in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "variables.tf").write_text(VARIABLES)
-    with pytest.raises(SourceError, match="estate.auto.tfvars: missing"):
+    with pytest.raises(SourceError, match=r"estate\.auto\.tfvars: missing"):
         tfvars.read(tmp_path)
 
 

@@ -48,5 +48,5 @@ class Progress:
             return
         if self._live is not None:
             self._live.update(f"{self._title}: {message[:100]}")
-        elif event.get("type") in _SHOWN:
+        elif event.get("type") in _SHOWN and ".data." not in message:
             self._console.print(f"  {message}", soft_wrap=True)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from validator.accounts import CallError, Opened, Opener, call, pages
+from validator.accounts import CallError, Client, Opened, Opener, call, pages
 from validator.errors import AccountError
 from validator.model import (
     Account,
@@ -95,38 +95,38 @@ def _keys(opened: Opened) -> Iterator[Key]:
         key = call(kms, "describe_key", KeyId=item["KeyId"])["KeyMetadata"]
         if key["KeyManager"] != "CUSTOMER" or key["KeyState"].startswith("PendingDeletion"):
             continue
-        answer = _seen(lambda arn=key["Arn"]: call(kms, "get_key_policy", KeyId=arn)["Policy"])
         yield Key(
             name=key["Arn"],
             where=key["Arn"],
             account_id=key["Arn"].split(":")[4],
             region=key["Arn"].split(":")[3],
             aliases=tuple(sorted(aliases.get(key["KeyId"], ()))),
-            policy=answer,
+            policy=_key_policy(kms, key["Arn"]),
             enabled=key["KeyState"] == "Enabled",
         )
+
+
+def _key_policy(kms: Client, arn: str) -> str | Unknown:
+    return _seen(lambda: str(call(kms, "get_key_policy", KeyId=arn)["Policy"]))
+
+
+def _attached(iam: Client, role: str) -> tuple[str, ...] | Unknown:
+    operation, key = "list_attached_role_policies", "AttachedPolicies"
+    return _seen(
+        lambda: tuple(sorted(p["PolicyArn"] for p in pages(iam, operation, key, RoleName=role)))
+    )
 
 
 def _roles(opened: Opened) -> Iterator[Role]:
     iam = opened.client("iam")
     for role in pages(iam, "list_roles", "Roles", PathPrefix="/service-role/"):
-        attached = _seen(
-            lambda name=role["RoleName"]: tuple(
-                sorted(
-                    policy["PolicyArn"]
-                    for policy in pages(
-                        iam, "list_attached_role_policies", "AttachedPolicies", RoleName=name
-                    )
-                )
-            )
-        )
         yield Role(
             name=role["RoleName"],
             where=role["Arn"],
             account_id=opened.account_id,
             path=role["Path"],
             trust=json.dumps(role["AssumeRolePolicyDocument"]),
-            managed_policies=attached,
+            managed_policies=_attached(iam, role["RoleName"]),
         )
 
 

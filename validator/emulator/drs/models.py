@@ -31,15 +31,31 @@ STAGING_POLICY = (
 REPLICATING, TOTAL = "L-C1D14A2B", "L-E28BE5E0"
 _DEFAULT_QUOTAS = {REPLICATING: 300, TOTAL: 4000}
 
-quota_value: Callable[[str, str, str], float] = lambda account, region, code: _DEFAULT_QUOTAS[code]
+
+def _default_quota(_account: str, _region: str, code: str) -> float:
+    return _DEFAULT_QUOTAS[code]
+
+
+quota_value: Callable[[str, str, str], float] = _default_quota
 """The value of a DRS quota in an account and Region; the server points it at Service Quotas."""
 
 _REPLICATION_FIELDS = (
-    "associateDefaultSecurityGroup autoReplicateNewDisks bandwidthThrottling createPublicIP "
-    "dataPlaneRouting defaultLargeStagingDiskType ebsEncryption ebsEncryptionKeyArn "
-    "internetProtocol pitPolicy replicationServerInstanceType replicationServersSecurityGroupsIDs "
-    "stagingAreaSubnetId stagingAreaTags useDedicatedReplicationServer"
-).split()
+    "associateDefaultSecurityGroup",
+    "autoReplicateNewDisks",
+    "bandwidthThrottling",
+    "createPublicIP",
+    "dataPlaneRouting",
+    "defaultLargeStagingDiskType",
+    "ebsEncryption",
+    "ebsEncryptionKeyArn",
+    "internetProtocol",
+    "pitPolicy",
+    "replicationServerInstanceType",
+    "replicationServersSecurityGroupsIDs",
+    "stagingAreaSubnetId",
+    "stagingAreaTags",
+    "useDedicatedReplicationServer",
+)
 _LAUNCH_DEFAULTS: Json = {
     "copyPrivateIp": False,
     "copyTags": True,
@@ -120,7 +136,7 @@ class DrsBackend(BaseBackend):
             for n in range(self.random.randint(1, 4))
         ]
         now = datetime.now(UTC).isoformat()
-        server = {
+        server: Json = {
             "arn": self.arn("source-server", identifier),
             "sourceServerID": identifier,
             "agentVersion": "6.2",
@@ -204,7 +220,7 @@ def _page(items: list[Json], params: Json, key: str, token_of: Callable[[Json], 
 
 def _initialise(backend: DrsBackend, _: Json) -> Json:
     iam = iam_backends[backend.account_id]["aws"]
-    needed = "Agent ConversionServer Failback RecoveryInstance ReplicationServer".split()
+    needed = ["Agent", "ConversionServer", "Failback", "RecoveryInstance", "ReplicationServer"]
     names = {role.name for role in iam.roles.values()}
     missing = [
         f"AWSElasticDisasterRecovery{each}Role"
