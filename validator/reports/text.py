@@ -62,8 +62,8 @@ def _print_capacity(console: Console, data: Json) -> None:
     table.add_column("Region", no_wrap=True)
     table.add_column("Planned", justify="right")
     if live:
-        for column in ("Replicating", "Extended", "Extension errors"):
-            table.add_column(column, justify="right")
+        for column in ("Replicating", "Extended", "Errors"):
+            table.add_column(column, justify="right", no_wrap=True)
     table.add_column("Of quota", justify="right")
     table.add_column("Free", justify="right")
     for row in capacity["accounts"]:
@@ -111,7 +111,8 @@ def _print_findings(console: Console, data: Json) -> None:
             Text.assemble(
                 (finding["outcome"], _STYLE[finding["outcome"]]),
                 f" {finding['invariant']}: {finding['subject']}",
-            )
+            ),
+            soft_wrap=True,
         )
         for message in finding["messages"]:
             console.print(f"  {message}", markup=False, soft_wrap=True)

@@ -107,7 +107,8 @@ def _keys(opened: Opened) -> Iterator[Key]:
 
 
 def _key_policy(kms: Client, arn: str) -> str | Unknown:
-    return _seen(lambda: str(call(kms, "get_key_policy", KeyId=arn)["Policy"]))
+    named = {"KeyId": arn, "PolicyName": "default"}
+    return _seen(lambda: str(call(kms, "get_key_policy", **named)["Policy"]))
 
 
 def _attached(iam: Client, role: str) -> tuple[str, ...] | Unknown:
