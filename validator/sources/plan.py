@@ -207,17 +207,27 @@ class _Plan:
                 yield full
                 continue
             targets = list(_follow(module, reference))
-            for scope, target in targets:
-                yield from self._culprits(scope, target, depth + 1)
+            behind = [
+                culprit
+                for scope, target in targets
+                for culprit in self._culprits(scope, target, depth + 1)
+            ]
+            yield from behind
             if steps[0] in {"var", "module", "data"}:
-                if steps[0] != "var" and not targets:
+                # NOTE: Terraform's JSON holds no dynamic blocks, so a data source that is read at
+                # apply may hide its reason; then it is named itself.
+                hidden = steps[0] == "data" and not behind and self._computed(module, steps)
+                if steps[0] != "var" and (not targets or hidden):
                     yield full
                 continue
             if self._computed(module, steps):
                 yield full
 
     def _computed(self, module: _Module, steps: list[str]) -> bool:
-        plain = ".".join(filter(None, (module.address, *steps[:2])))
+        parts = 3 if steps[0] == "data" else 2
+        plain = ".".join(filter(None, (module.address, *steps[:parts])))
+        if parts == 3:
+            return any(_INDEX.sub("", change["address"]) == plain for change in self.changes)
         same = [r for r in self.resources if _INDEX.sub("", r.address) == plain]
         names = [step for step in steps[2:] if not step.isdigit()]
         return not same or not names or any(r.after_unknown.get(names[0]) for r in same)
