@@ -1,5 +1,6 @@
 """The HTTP server of the embedded AWS: moto behind one door, with faults and a control door."""
 
+import io
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import parse_qs
 
 from cheroot.wsgi import Server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -44,6 +46,8 @@ class Application:
         fault = self._fault(service, operation)
         if fault is not None and fault["kind"] == "slow":
             time.sleep(float(fault.get("seconds", 1)))
+        elif fault is not None and fault["kind"] == "empty-page":
+            return _json(start, 200, _empty_page(environ))
         elif fault is not None:
             return _refuse(start, service, *_FAULTS[fault["kind"]])
         return self._answer(environ, start, service, operation)
@@ -115,8 +119,10 @@ class Application:
                 moto_patches.key_policy_delay = float(body["seconds"])
                 return {}
             case "POST", "faults":
-                if body.get("kind") not in {*_FAULTS, "slow"}:
-                    raise ValueError(f"kind must be one of {sorted({*_FAULTS, 'slow'})}")
+                if body.get("kind") not in _KINDS:
+                    raise ValueError(f"kind must be one of {sorted(_KINDS)}")
+                if body["kind"] == "empty-page" and body.get("service") != "drs":
+                    raise ValueError("empty-page is for service drs")
                 with self._lock:
                     self._faults.append(body)
                 return {}
@@ -135,6 +141,20 @@ _FAULTS: dict[str, tuple[int, str, str]] = {
     "deny": (403, "AccessDeniedException", "Denied by the control door"),
     "error500": (500, "InternalServerException", "Internal error by the control door"),
 }
+_KINDS = {*_FAULTS, "slow", "empty-page"}
+
+
+def _empty_page(environ: Json) -> Json:
+    """No items, and a token that leads to the page that was asked for."""
+    token = json.loads(_body(environ) or b"{}").get("nextToken", "after:")
+    return {"items": [], "nextToken": f"{token}!"}
+
+
+def _body(environ: Json) -> bytes:
+    """The request's body, which stays readable for whoever answers."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
 
 
 def _called(environ: Json) -> tuple[str, str]:
@@ -144,6 +164,10 @@ def _called(environ: Json) -> tuple[str, str]:
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         return service, target.rsplit(".", 1)[-1]
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        action = parse_qs(_body(environ).decode("utf-8", "replace")).get("Action")
+        if action:
+            return service, action[0]
     return service, environ.get("PATH_INFO", "/").strip("/").split("/")[0] or "(in the body)"
 
 

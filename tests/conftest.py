@@ -1,0 +1,79 @@
+"""What several tests share: an embedded AWS, and a checkout of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from validator import accounts
+from validator.tools import emulator
+
+ROOT = Path(__file__).parents[1]
+TARGET, STAGING, ORCHESTRATION = "111122223333", "444455556666", "777788889999"
+REGION = "us-west-2"
+
+
+class Embedded:
+    """A running embedded AWS, seen as its clients and its control door."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def environment(self, account_id: str) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": account_id,
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_ENDPOINT_URL": self.url,
+        }
+
+    def client(self, service: str, account_id: str, region: str = REGION) -> Any:
+        return accounts.client(service, region, self.environment(account_id))
+
+    def door(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
+        request = urllib.request.Request(
+            f"{self.url}/_emulator/{path}", data=json.dumps(body or {}).encode(), method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Embedded]:
+    """An embedded AWS for the tests of one module."""
+    with emulator.started(ORCHESTRATION) as running:
+        yield Embedded(running.url)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the Terraform code that a test may change."""
+    shutil.copytree(ROOT / "terraform", tmp_path / "terraform")
+    return tmp_path
+
+
+Validator = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def validator(checkout: Path) -> Validator:
+    """Runs the command line in the checkout, with no AWS credentials around."""
+    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
+    environment = {k: v for k, v in os.environ.items() if k in kept}
+
+    def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(ROOT / ".venv/bin/validator"), *arguments],
+            cwd=checkout,
+            env={**environment, "CLOUD": "embedded", **more},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

@@ -1,0 +1,330 @@
+"""The embedded AWS through real botocore: what DRS does, and above all what it refuses."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import ORCHESTRATION, REGION, STAGING, TARGET, Embedded
+from validator.accounts import opener
+from validator.errors import AccountError
+from validator.operations.bootstrap import SERVICE_ROLES
+
+pytestmark = pytest.mark.slow
+
+ROLE = f"DRSStagingAccountRole_{TARGET}"
+ROLE_ARN = f"arn:aws:iam::{STAGING}:role/service-role/{ROLE}"
+ROLE_POLICY = (
+    "arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2"
+)
+
+
+def refusal(call: Callable[..., Any], **params: Any) -> tuple[str, int]:
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    answer = caught.value.response
+    return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def initialise(embedded: Embedded, account: str) -> Any:
+    iam, drs = embedded.client("iam", account), embedded.client("drs", account)
+    for role in SERVICE_ROLES:
+        try:
+            iam.create_role(
+                RoleName=role.name,
+                Path="/service-role/",
+                AssumeRolePolicyDocument=role.trust(account),
+            )
+        except iam.exceptions.EntityAlreadyExistsException:
+            continue
+    drs.initialize_service()
+    return drs
+
+
+def template(**changes: Any) -> dict[str, Any]:
+    rules = [
+        {"enabled": True, "interval": 10, "retentionDuration": 60, "ruleID": 1, "units": "MINUTE"},
+        {"enabled": True, "interval": 1, "retentionDuration": 24, "ruleID": 2, "units": "HOUR"},
+        {"enabled": True, "interval": 1, "retentionDuration": 7, "ruleID": 3, "units": "DAY"},
+    ]
+    return {
+        "associateDefaultSecurityGroup": False,
+        "bandwidthThrottling": 0,
+        "createPublicIP": False,
+        "dataPlaneRouting": "PRIVATE_IP",
+        "defaultLargeStagingDiskType": "GP3",
+        "ebsEncryption": "DEFAULT",
+        "pitPolicy": rules,
+        "replicationServerInstanceType": "t3.small",
+        "replicationServersSecurityGroupsIDs": [],
+        "stagingAreaSubnetId": "subnet-0123456789abcdef0",
+        "stagingAreaTags": {},
+        "useDedicatedReplicationServer": False,
+        **changes,
+    }
+
+
+def trust(target: str = TARGET) -> str:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "drs.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
+        "Condition": {
+            "StringLike": {"sts:SourceIdentity": target, "aws:SourceAccount": target},
+            "ArnLike": {"aws:SourceArn": "arn:aws:drs:*:*:source-server/*"},
+        },
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def key_policy(*, caller: str = TARGET, via: str = f"ec2.{REGION}.amazonaws.com") -> str:
+    def allow(principal: str, account: str) -> dict[str, Any]:
+        return {
+            "Effect": "Allow",
+            "Principal": {"AWS": principal},
+            "Action": "kms:ReEncrypt*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"kms:CallerAccount": account, "kms:ViaService": via}},
+        }
+
+    admin = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{STAGING}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    statements = [admin, allow(ROLE_ARN, STAGING), allow(f"arn:aws:iam::{TARGET}:root", caller)]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+@pytest.fixture(scope="module")
+def estate(embedded: Embedded) -> Any:
+    """Target and staging account as they should be, three servers in the staging account."""
+    embedded.door("key-policy-delay", {"seconds": 0})
+    iam, kms = embedded.client("iam", STAGING), embedded.client("kms", STAGING)
+    iam.create_role(RoleName=ROLE, Path="/service-role/", AssumeRolePolicyDocument=trust())
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=ROLE_POLICY)
+    key = kms.create_key(Policy=key_policy())["KeyMetadata"]["Arn"]
+    initialise(embedded, TARGET)
+    drs = initialise(embedded, STAGING)
+    drs.create_replication_configuration_template(
+        **template(ebsEncryption="CUSTOM", ebsEncryptionKeyArn=key)
+    )
+    place = {"account": STAGING, "region": REGION}
+    embedded.door("source-servers", {**place, "count": 3})
+    return {"key": key, "arns": [s["arn"] for s in drs.describe_source_servers()["items"]]}
+
+
+def test_before_initialisation(embedded: Embedded) -> None:
+    drs = embedded.client("drs", "999999999999")
+    assert refusal(drs.describe_source_servers) == ("UninitializedAccountException", 400)
+    code, _ = refusal(drs.initialize_service)
+    assert code == "ValidationException"  # the six roles come first
+
+
+def test_regions_are_apart(embedded: Embedded, estate: Any) -> None:
+    drs = embedded.client("drs", STAGING, "us-east-1")
+    assert refusal(drs.describe_source_servers) == ("UninitializedAccountException", 400)
+
+
+BAD = [
+    ("an encryption word", {"ebsEncryption": "AES"}),
+    ("CUSTOM without a key", {"ebsEncryption": "CUSTOM"}),
+    ("two rules", {"pitPolicy": template()["pitPolicy"][:2]}),
+    ("a subnet id", {"stagingAreaSubnetId": "net-1"}),
+]
+
+
+@pytest.mark.parametrize("changes", [b[1] for b in BAD], ids=[b[0] for b in BAD])
+def test_bad_template(embedded: Embedded, changes: dict[str, Any]) -> None:
+    drs = initialise(embedded, "888888888888")
+    code, status = refusal(drs.create_replication_configuration_template, **template(**changes))
+    assert (code, status) == ("ValidationException", 400)
+
+
+def test_one_template_only(embedded: Embedded, estate: Any) -> None:
+    drs = embedded.client("drs", STAGING)
+    code, _ = refusal(drs.create_replication_configuration_template, **template())
+    assert code in {"ServiceQuotaExceededException", "ConflictException", "ValidationException"}
+
+
+def test_a_page_larger_than_the_model_allows(embedded: Embedded, estate: Any) -> None:
+    drs = embedded.client("drs", STAGING)
+    assert refusal(drs.describe_source_servers, maxResults=100_000) == ("ValidationException", 400)
+
+
+def test_extension_and_what_breaks_it(embedded: Embedded, estate: Any) -> None:
+    drs, iam = embedded.client("drs", TARGET), embedded.client("iam", STAGING)
+    kms = embedded.client("kms", STAGING)
+    first, second, third = estate["arns"]
+
+    def status() -> str:
+        (item,) = drs.describe_source_servers(filters={"stagingAccountIDs": [STAGING]})["items"]
+        return str(item["stagingArea"]["status"])
+
+    drs.create_extended_source_server(sourceServerArn=first)
+    assert status() == "EXTENDED"
+    refused = refusal(drs.create_extended_source_server, sourceServerArn=first)
+    assert refused[0] in {"ConflictException", "ValidationException"}
+
+    broken: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+        (
+            lambda: kms.put_key_policy(
+                KeyId=estate["key"], PolicyName="default", Policy=key_policy(caller=ORCHESTRATION)
+            ),
+            lambda: kms.put_key_policy(
+                KeyId=estate["key"], PolicyName="default", Policy=key_policy()
+            ),
+        ),
+        (
+            lambda: kms.put_key_policy(
+                KeyId=estate["key"],
+                PolicyName="default",
+                Policy=key_policy(via=f"drs.{REGION}.amazonaws.com"),
+            ),
+            lambda: kms.put_key_policy(
+                KeyId=estate["key"], PolicyName="default", Policy=key_policy()
+            ),
+        ),
+        (
+            lambda: kms.disable_key(KeyId=estate["key"]),
+            lambda: kms.enable_key(KeyId=estate["key"]),
+        ),
+        (
+            lambda: iam.update_assume_role_policy(
+                RoleName=ROLE, PolicyDocument=trust(ORCHESTRATION)
+            ),
+            lambda: iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=trust()),
+        ),
+        (
+            lambda: iam.detach_role_policy(RoleName=ROLE, PolicyArn=ROLE_POLICY),
+            lambda: iam.attach_role_policy(RoleName=ROLE, PolicyArn=ROLE_POLICY),
+        ),
+    ]
+    for spoil, mend in broken:
+        spoil()
+        assert status() == "EXTENSION_ERROR"
+        code, _ = refusal(drs.create_extended_source_server, sourceServerArn=second)
+        assert code in {"AccessDeniedException", "ValidationException"}
+        mend()
+        assert status() == "EXTENDED"
+    embedded.client("drs", STAGING).update_replication_configuration(
+        sourceServerID=third.rsplit("/", 1)[1], ebsEncryption="DEFAULT"
+    )
+    code, _ = refusal(drs.create_extended_source_server, sourceServerArn=third)
+    assert code == "ValidationException"
+
+
+def test_the_301st_server_is_refused(embedded: Embedded) -> None:
+    account = "121212121212"
+    drs = initialise(embedded, account)
+    drs.create_replication_configuration_template(**template())
+    embedded.door("source-servers", {"account": account, "region": REGION, "count": 300})
+    with pytest.raises(OSError, match="400"):
+        embedded.door("source-servers", {"account": account, "region": REGION, "count": 1})
+    servers = drs.get_paginator("describe_source_servers").paginate(
+        PaginationConfig={"PageSize": 7}
+    )
+    arns = [server["arn"] for page in servers for server in page["items"]]
+    assert len(arns) == len(set(arns)) == 300
+
+
+def test_an_operation_not_built_is_a_client_error_that_names_it(embedded: Embedded) -> None:
+    drs = initialise(embedded, "888888888888")
+    with pytest.raises(ClientError, match="DescribeJobs") as caught:
+        drs.describe_jobs()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_a_role_is_assumed_only_as_its_trust_says(embedded: Embedded) -> None:
+    iam = embedded.client("iam", STAGING)
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{ORCHESTRATION}:root"},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"sts:ExternalId": "secret-1"}},
+            }
+        ],
+    }
+    iam.create_role(RoleName="Guarded", AssumeRolePolicyDocument=json.dumps(document))
+    trusted = opener("Guarded", embedded.environment(ORCHESTRATION))
+    stranger = opener("Guarded", embedded.environment(TARGET))
+    assert trusted.open(STAGING, REGION, "secret-1").account_id == STAGING
+    for attempt in (
+        lambda: trusted.open(STAGING, REGION),
+        lambda: trusted.open(STAGING, REGION, "secret-2"),
+        lambda: stranger.open(STAGING, REGION, "secret-1"),
+    ):
+        with pytest.raises(AccountError, match="AccessDenied"):
+            attempt()
+
+
+def test_a_key_policy_that_names_nobody_is_refused(embedded: Embedded) -> None:
+    policy = json.loads(key_policy())
+    policy["Statement"][0]["Principal"]["AWS"] = f"arn:aws:iam::{STAGING}:role/nobody"
+    code, _ = refusal(embedded.client("kms", STAGING).create_key, Policy=json.dumps(policy))
+    assert code == "MalformedPolicyDocumentException"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "status"),
+    [
+        ("throttle", "ThrottlingException", 429),
+        ("deny", "AccessDeniedException", 403),
+        ("error500", "InternalServerException", 500),
+    ],
+)
+def test_faults(embedded: Embedded, estate: Any, kind: str, code: str, status: int) -> None:
+    embedded.door("faults", {"kind": kind, "service": "drs"})
+    try:
+        drs = embedded.client("drs", STAGING)
+        assert refusal(drs.describe_source_servers) == (code, status)
+    finally:
+        embedded.door("faults", method="DELETE")
+
+
+def test_an_empty_page_with_a_token_loses_nothing(embedded: Embedded, estate: Any) -> None:
+    embedded.door("faults", {"kind": "empty-page", "service": "drs", "every": 2})
+    try:
+        pages = (
+            embedded.client("drs", STAGING)
+            .get_paginator("describe_source_servers")
+            .paginate(PaginationConfig={"PageSize": 1})
+        )
+        arns = [server["arn"] for page in pages for server in page["items"]]
+    finally:
+        embedded.door("faults", method="DELETE")
+    assert sorted(arns) == sorted(estate["arns"])
+
+
+def test_four_thousand_servers_and_eight_readers(embedded: Embedded) -> None:
+    account = "131313131313"
+    drs = initialise(embedded, account)
+    drs.create_replication_configuration_template(**template())
+    embedded.door(
+        "quotas", {"account": account, "region": REGION, "code": "L-C1D14A2B", "value": 4000}
+    )
+    embedded.door("source-servers", {"account": account, "region": REGION, "count": 4000})
+
+    def read(_: int) -> set[str]:
+        reader = embedded.client("drs", account)
+        pages = reader.get_paginator("describe_source_servers").paginate(
+            PaginationConfig={"PageSize": 200}
+        )
+        return {server["arn"] for page in pages for server in page["items"]}
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [len(each) for each in pool.map(read, range(8))] == [4000] * 8
+
+
+def test_answers_are_quick_enough_to_poll(embedded: Embedded) -> None:
+    started = time.monotonic()
+    embedded.door("health", method="GET")
+    assert time.monotonic() - started < 5

@@ -1,0 +1,211 @@
+"""The command line as a person runs it: exit statuses, messages, and nothing half-written."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REGION, ROOT, STAGING, TARGET, Embedded, Validator
+from validator.tools import emulator as emulator_tool
+
+pytestmark = pytest.mark.slow
+TFVARS = Path("terraform/envs/staging/estate.auto.tfvars")
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def report(checkout: Path, command: str = "plan") -> dict[str, object]:
+    loaded: dict[str, object] = json.loads(
+        (checkout / "build/staging" / command / "report.json").read_text()
+    )
+    return loaded
+
+
+def test_a_good_estate_holds(checkout: Path, validator: Validator) -> None:
+    done = validator("plan", "staging")
+    assert done.returncode == 0, done.stderr
+    assert "600 protected of the estate's capacity of 600" in done.stdout
+    seen = report(checkout)
+    assert seen["verdict"] == "holds"
+    assert {"findings", "capacity", "changes"} <= set(seen)
+    # The plan's emulator is gone, and so is what it planned: bootstrap is not silent about it.
+    assert validator("bootstrap", "staging", "--dry-run").returncode == 1
+
+
+def test_301_servers_are_one_too_many(checkout: Path, validator: Validator) -> None:
+    text = re.sub(r"(servers +=) 300", r"\1 301", (checkout / TFVARS).read_text(), count=1)
+    (checkout / TFVARS).write_text(text)
+    done = validator("plan", "staging")
+    assert done.returncode == 1
+    line = 1 + text[: text.index("301")].count("\n")
+    assert f"target ({TARGET}) in {REGION} is declared to replicate 301" in done.stdout
+    assert "the quota is 300" in done.stdout
+    assert f"estate.auto.tfvars:{line}" in done.stdout
+    refused = validator("apply", "staging")
+    assert refused.returncode in {1, 2}
+    assert "Applied" not in refused.stdout
+
+
+def test_a_key_policy_without_caller_account(checkout: Path, validator: Validator) -> None:
+    edit(
+        checkout / "terraform/modules/replication-key/policy.tf",
+        '      condition {\n        test     = "StringEquals"\n'
+        '        variable = "kms:CallerAccount"\n        values   = [statement.value]\n      }\n',
+        "",
+    )
+    done = validator("plan", "staging")
+    assert done.returncode == 1
+    assert "without kms:CallerAccount" in done.stdout
+
+
+def test_a_key_policy_that_is_known_only_after_apply(checkout: Path, validator: Validator) -> None:
+    edit(
+        checkout / "terraform/modules/replication-key/policy.tf",
+        '["arn:aws:iam::${var.account_id}:root"]',
+        '["arn:aws:iam::${var.account_id}:root", terraform_data.roles.id]',
+    )
+    done = validator("plan", "staging")
+    assert done.returncode == 2
+    assert report(checkout)["verdict"] == "unknown"
+    assert "module.staging_1_replication_key.terraform_data.roles.id" in done.stdout
+
+
+BAD_VALUES = [
+    ("a misspelt key", "recovery_region", "recovery_regoin", 2, "recovery_regoin"),
+    ("an id of 11 digits", f'"{STAGING}"', '"44445555666"', 1, "12 digits"),
+    ("one id twice", f'"{STAGING}"', f'"{TARGET}"', 1, TARGET),
+    ("half a file", "target = {", "target = ", 2, "estate.auto.tfvars"),
+    ("another env", '"staging"', '"prod"', 2, "prod"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "said"), [b[1:] for b in BAD_VALUES], ids=[b[0] for b in BAD_VALUES]
+)
+def test_bad_values(
+    checkout: Path, validator: Validator, old: str, new: str, status: int, said: str
+) -> None:
+    edit(checkout / TFVARS, old, new)
+    done = validator("plan", "staging")
+    assert done.returncode == status
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_values(checkout: Path, validator: Validator) -> None:
+    (checkout / TFVARS).unlink()
+    done = validator("plan", "staging")
+    assert done.returncode == 2
+    assert "missing" in done.stderr
+
+
+def test_no_terraform(checkout: Path, validator: Validator) -> None:
+    done = validator("plan", "staging", PATH="/nowhere")
+    assert done.returncode == 2
+    assert "no `terraform` on PATH" in done.stderr
+    assert not (checkout / "build/staging/plan/report.json").exists()
+
+
+def test_a_failing_terraform_leaves_no_old_report(checkout: Path, validator: Validator) -> None:
+    stale = checkout / "build/staging/plan/report.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text('{"verdict": "holds"}')
+    with (checkout / "terraform/envs/staging/checks.tf").open("a") as file:
+        file.write("this is no HCL")
+    done = validator("plan", "staging")
+    assert done.returncode == 2
+    assert not stale.exists()
+
+
+def test_an_env_that_is_not_there(validator: Validator) -> None:
+    done = validator("plan", "nowhere")
+    assert done.returncode == 2
+    assert "dev, prod, staging" in done.stderr
+
+
+def test_bad_usage(validator: Validator) -> None:
+    assert validator("plan").returncode == 2
+    assert validator("frobnicate").returncode == 2
+
+
+def test_ctrl_c_leaves_nothing_behind(checkout: Path) -> None:
+    command = [str(ROOT / ".venv/bin/validator"), "plan", "staging"]
+    environment = {**os.environ, "CLOUD": "embedded"}
+    process = subprocess.Popen(
+        command, cwd=checkout, env=environment, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "terraform plan" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 2
+    assert "Interrupted" in process.stderr.read()
+    assert not list((checkout / "build/staging/plan").glob("*report*"))
+    deadline = time.monotonic() + 20
+    while (
+        str(checkout)
+        in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    ):
+        assert time.monotonic() < deadline, "an orphan still runs"
+        time.sleep(0.2)
+
+
+def test_apply_and_verify(checkout: Path, validator: Validator) -> None:
+    with emulator_tool.started("777788889999") as running:
+        (checkout / "build").mkdir()
+        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
+        embedded = Embedded(running.url)
+        applied = validator("apply", "staging")
+        assert applied.returncode == 0, applied.stderr
+        again = validator("plan", "staging")
+        assert again.returncode == 0
+        assert "Terraform will change nothing" in again.stdout
+        assert validator("bootstrap", "staging", "--dry-run").returncode == 0
+
+        empty = validator("verify", "staging")
+        assert empty.returncode == 1
+        assert "0 source servers replicate in target; 300 are declared" in empty.stdout
+
+        for account in (TARGET, STAGING):
+            embedded.door("source-servers", {"account": account, "region": REGION, "count": 300})
+        done = validator("verify", "staging")
+        assert done.returncode == 1
+        assert done.stdout.count(f"is not extended into {TARGET}") == 300
+        assert report(checkout, "verify")["counts"] == {
+            **report(checkout, "verify")["counts"],
+            "unknown": 0,
+        }  # type: ignore[dict-item]
+
+        drs = embedded.client("drs", TARGET)
+        servers = embedded.client("drs", STAGING).get_paginator("describe_source_servers")
+        for page in servers.paginate():
+            for server in page["items"]:
+                drs.create_extended_source_server(sourceServerArn=server["arn"])
+        whole = validator("verify", "staging")
+        assert whole.returncode == 0, whole.stdout
+
+        embedded.door("faults", {"kind": "deny", "service": "drs"})
+        denied = validator("verify", "staging")
+        assert denied.returncode == 2
+        assert "AccessDeniedException" in denied.stdout
+        embedded.door("faults", method="DELETE")
+
+        iam = embedded.client("iam", STAGING)
+        iam.detach_role_policy(
+            RoleName=f"DRSStagingAccountRole_{TARGET}",
+            PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
+        )
+        broken = validator("verify", "staging")
+        assert broken.returncode == 1
+        assert "extensions-are-healthy" in broken.stdout

