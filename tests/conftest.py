@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from validator import accounts
 from validator.tools import emulator
@@ -34,6 +36,17 @@ class Embedded:
 
     def client(self, service: str, account_id: str, region: str = REGION) -> Any:
         return accounts.client(service, region, self.environment(account_id))
+
+    def unchecked_client(self, service: str, account_id: str) -> Any:
+        """A client that sends what botocore itself would refuse."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id=account_id,
+            aws_secret_access_key="any",
+            config=Config(parameter_validation=False, proxies={}),
+        )
 
     def door(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
         request = urllib.request.Request(
