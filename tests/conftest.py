@@ -1,5 +1,6 @@
 """What several tests share: an embedded AWS, and a checkout of their own."""
 
+import functools
 import json
 import os
 import shutil
@@ -70,23 +71,26 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def run_validator(
+    checkout: Path, *arguments: str, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    """Runs the command line in a checkout on an embedded AWS, with no AWS credentials around."""
+    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
+    environment = {k: v for k, v in os.environ.items() if k in kept}
+    return subprocess.run(
+        [str(ROOT / ".venv/bin/validator"), *arguments],
+        cwd=checkout,
+        env={**environment, "CLOUD": "embedded", **more},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
 Validator = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def validator(checkout: Path) -> Validator:
-    """Runs the command line in the checkout, with no AWS credentials around."""
-    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
-    environment = {k: v for k, v in os.environ.items() if k in kept}
-
-    def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/validator"), *arguments],
-            cwd=checkout,
-            env={**environment, "CLOUD": "embedded", **more},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    return run
+    """`run_validator` in this test's checkout."""
+    return functools.partial(run_validator, checkout)

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REGION, ROOT, STAGING, TARGET, Embedded, Validator
+from tests.conftest import ORCHESTRATION, REGION, ROOT, STAGING, TARGET, Embedded, Validator
+from validator import accounts
+from validator.findings import Outcome
+from validator.invariants import INVARIANTS, judge
+from validator.sources import live, tfvars
 from validator.tools import emulator as emulator_tool
 
 pytestmark = pytest.mark.slow
@@ -161,6 +165,27 @@ def test_ctrl_c_leaves_nothing_behind(checkout: Path) -> None:
         time.sleep(0.2)
 
 
+def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None:
+    """Denies each operation that a verification calls, one after the other."""
+    declared = tfvars.read(checkout / TFVARS.parent)
+    opener = accounts.opener(
+        tfvars.text(declared, "access_role_name"), embedded.environment(ORCHESTRATION)
+    )
+
+    def outcome() -> Outcome:
+        return judge(live.read(declared, "staging", opener), INVARIANTS).outcome
+
+    before = embedded.door("calls", method="GET")
+    assert outcome() is Outcome.HOLDS
+    after = embedded.door("calls", method="GET")
+    called = [name.split(" ") for name in after if after[name] != before.get(name)]
+    assert {"sts", "iam", "kms", "drs", "servicequotas"} == {service for service, _ in called}
+    for service, operation in called:
+        embedded.door("faults", {"kind": "deny", "service": service, "operation": operation})
+        assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"
+        embedded.door("faults", method="DELETE")
+
+
 def test_apply_and_verify(checkout: Path, validator: Validator) -> None:
     with emulator_tool.started("777788889999") as running:
         (checkout / "build").mkdir()
@@ -200,6 +225,7 @@ def test_apply_and_verify(checkout: Path, validator: Validator) -> None:
         assert denied.returncode == 2
         assert "AccessDeniedException" in denied.stdout
         embedded.door("faults", method="DELETE")
+        assert_that_no_denied_call_holds(checkout, embedded)
 
         iam = embedded.client("iam", STAGING)
         iam.detach_role_policy(

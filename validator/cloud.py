@@ -81,6 +81,8 @@ def _embedded_environment(url: str, account_id: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "embedded",
         "AWS_ENDPOINT_URL": url,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # The provider's own 25 attempts would outlast an embedded AWS that has died.
+        "AWS_MAX_ATTEMPTS": "4",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "NO_PROXY": no_proxy,

@@ -86,7 +86,7 @@ class Key:
 class Role:
     """An IAM role, with its trust policy as JSON text."""
 
-    name: str
+    name: str | Unknown
     where: str
     account_id: str | Unknown
     path: str | Unknown

@@ -236,15 +236,16 @@ def _applies(
     return named, None if None in parts else True
 
 
-def _principal_matches(statement: Statement, principal: str) -> tuple[bool, bool]:
+def _principal_matches(statement: Statement, principal: str) -> tuple[bool, Three]:
     exact = any(_is_named(kind, value, principal) for kind, value in statement.principals)
     account = any(
         kind == "AWS" and account_of(value) == account_of(principal) is not None and _is_root(value)
         for kind, value in statement.principals
     )
     if statement.not_principal:
-        # NotPrincipal means everyone else; the account of a named principal is spared too.
-        return True, not (exact or account)
+        # NotPrincipal means everyone else; AWS warns that naming only the account may not spare
+        # its principals.
+        return True, False if exact else None if account else True
     return exact, exact or account
 
 

@@ -186,6 +186,8 @@ def _json(start: Start, status: int, body: Json, code: str | None = None) -> lis
     headers = [("Content-Type", "application/json")]
     if code is not None:
         headers.append(("x-amzn-ErrorType", code))
+    if status == 429:
+        headers.append(("Retry-After", "1"))
     start(f"{status} {'OK' if status < 400 else 'Refused'}", headers)
     return [json.dumps(body).encode()]
 

@@ -1,12 +1,13 @@
 """The invariants of an estate, and the engine that runs each over every subject of its type."""
 
-from validator.invariants import accounts, capacity, keys
+from validator.invariants import accounts, capacity, keys, trust
 from validator.invariants.engine import Invariant, judge
 
 INVARIANTS: tuple[Invariant, ...] = (
     *accounts.INVARIANTS,
     *capacity.INVARIANTS,
     *keys.INVARIANTS,
+    *trust.INVARIANTS,
 )
 
 __all__ = ["INVARIANTS", "Invariant", "judge"]

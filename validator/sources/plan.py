@@ -239,7 +239,16 @@ def read(document: object, declared: Declared, env: str) -> Estate:
     `document` is the decoded JSON of `terraform show -json`. Raises SourceError if it is not a
     whole plan of this env, made with the values that are declared now.
     """
-    plan = _Plan(_checked(document, declared, env))
+    checked = _checked(document, declared, env)
+    try:
+        return _estate(_Plan(checked), declared, env)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError) as error:
+        raise SourceError(
+            f"The plan is not as Terraform documents it ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
     accounts = tfvars.accounts(declared)
     ids = {account.id for account in (accounts[0], *accounts[1], accounts[2])}
     keys = _place(ids, tuple(_keys(plan)))
@@ -326,9 +335,14 @@ def _keys(plan: _Plan) -> Iterator[Key]:
         else:
             blind = Unknown(f"{alias.address} does not show which key it names")
     policies: dict[str, Any] = {}
+    astray: Unknown | None = None
     for policy in plan.of_type("aws_kms_key_policy"):
         key = plan.linked(policy, "key_id", "aws_kms_key")
-        if isinstance(key, str):
+        if not isinstance(key, str):
+            astray = Unknown(f"{policy.address} does not show whose policy it is")
+        elif key in policies:
+            policies[key] = Unknown(f"{key} has more than one aws_kms_key_policy")
+        else:
             policies[key] = policy.value(plan, "policy")
     for resource in plan.of_type("aws_kms_key"):
         enabled = resource.value(plan, "is_enabled")
@@ -338,7 +352,7 @@ def _keys(plan: _Plan) -> Iterator[Key]:
             account_id=plan.account_id(resource.config),
             region=plan.region(resource),
             aliases=blind or tuple(sorted(aliases.get(resource.address, ()))),
-            policy=_text(policies.get(resource.address, resource.value(plan, "policy"))),
+            policy=astray or _text(policies.get(resource.address, resource.value(plan, "policy"))),
             enabled=enabled
             if isinstance(enabled, (bool, Unknown))
             else Unknown("no true or false"),
@@ -356,9 +370,8 @@ def _roles(plan: _Plan) -> Iterator[Role]:
         else:
             blind = Unknown(f"{attachment.address} does not show what it attaches to which role")
     for resource in plan.of_type("aws_iam_role"):
-        name = resource.after.get("name")
         yield Role(
-            name=name if isinstance(name, str) else resource.address,
+            name=_text(resource.value(plan, "name")),
             where=resource.address,
             account_id=plan.account_id(resource.config),
             path=_text(resource.value(plan, "path")),

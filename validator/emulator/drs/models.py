@@ -349,6 +349,7 @@ def _update_launch_template(backend: DrsBackend, params: Json) -> Json:
 
 def _delete_launch_template(backend: DrsBackend, params: Json) -> Json:
     item = _launch_template(backend, params["launchConfigurationTemplateID"])
+    backend.tags.pop(item["arn"], None)
     del backend.launch_templates[item["launchConfigurationTemplateID"]]
     return {}
 

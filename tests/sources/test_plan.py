@@ -1,0 +1,198 @@
+"""The plan view reads a real plan, and no damage to that plan ever makes it look better."""
+
+import copy
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, STAGING, run_validator
+from validator import project
+from validator.errors import ValidatorError
+from validator.findings import Outcome
+from validator.invariants import INVARIANTS, judge
+from validator.model import Estate, Unknown, known
+from validator.sources import plan, tfvars
+from validator.sources.tfvars import Declared
+from validator.tools import terraform
+
+pytestmark = pytest.mark.slow
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, Declared]:
+    """The plan of env staging as Terraform shows it, with the declared values."""
+    root = tmp_path_factory.mktemp("planned")
+    shutil.copytree(ROOT / "terraform", root / "terraform")
+    done = run_validator(root, "plan", "staging")
+    assert done.returncode == 0, done.stderr
+    env = project.find("staging", root)
+    at = terraform.WorkingDirectory(
+        env.directory, env.build("terraform"), dict(os.environ), root / "build"
+    )
+    document = at.show(env.plan_file)
+    assert isinstance(document, dict)
+    return document, tfvars.read(env.directory)
+
+
+def read(planned: tuple[Json, Declared], document: object) -> Estate:
+    return plan.read(document, planned[1], "staging")
+
+
+def outcome(estate: Estate) -> Outcome:
+    return judge(estate, INVARIANTS).outcome
+
+
+def change(document: Json, address: str) -> Json:
+    (found,) = [each for each in document["resource_changes"] if each["address"] == address]
+    return dict(found)
+
+
+def test_the_whole_plan(planned: tuple[Json, Declared]) -> None:
+    estate = read(planned, planned[0])
+    assert outcome(estate) is Outcome.HOLDS
+    (staging,) = estate.staging
+    assert not isinstance(staging.keys, Unknown)
+    (key,) = staging.keys
+    assert (key.account_id, key.region, key.enabled) == (STAGING, "us-west-2", True)
+    assert isinstance(key.policy, str)
+    assert isinstance(staging.servers, Unknown)
+    assert {each.account for each in estate.changes} == {"target", "staging-1", "orchestration"}
+
+
+BROKEN = [
+    ("nothing", lambda d: None),
+    ("a list", lambda d: []),
+    ("an empty object", lambda d: {}),
+    ("another format", lambda d: d | {"format_version": "2.0"}),
+    ("no changes", lambda d: {k: v for k, v in d.items() if k != "resource_changes"}),
+    ("no configuration", lambda d: d | {"configuration": None}),
+    ("an errored plan", lambda d: d | {"errored": True}),
+    ("half a plan", lambda d: d | {"complete": False}),
+    ("a change that is no object", lambda d: d | {"resource_changes": [None]}),
+    ("a change without actions", lambda d: d | {"resource_changes": [{"change": {}}]}),
+    (
+        "another env",
+        lambda d: d | {"variables": d["variables"] | {"environment": {"value": "prod"}}},
+    ),
+    (
+        "other values",
+        lambda d: d | {"variables": d["variables"] | {"recovery_region": {"value": "eu-west-1"}}},
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", [b[1] for b in BROKEN], ids=[b[0] for b in BROKEN])
+def test_what_is_no_whole_plan_is_refused(planned: tuple[Json, Declared], broken: Any) -> None:
+    with pytest.raises(ValidatorError):
+        read(planned, broken(copy.deepcopy(planned[0])))
+
+
+def test_a_plan_without_its_changes_does_not_hold(planned: tuple[Json, Declared]) -> None:
+    document = planned[0] | {"resource_changes": []}
+    assert outcome(read(planned, document)) is not Outcome.HOLDS
+
+
+def test_a_resource_that_cannot_be_placed_blinds_every_account(
+    planned: tuple[Json, Declared],
+) -> None:
+    document = copy.deepcopy(planned[0])
+    for provider in document["configuration"]["provider_config"].values():
+        provider.get("expressions", {}).pop("allowed_account_ids", None)
+    estate = read(planned, document)
+    assert all(isinstance(account.keys, Unknown) for account in estate.accounts)
+    assert outcome(estate) is Outcome.UNKNOWN
+
+
+def test_a_policy_that_belongs_to_no_known_key_blinds_every_key(
+    planned: tuple[Json, Declared],
+) -> None:
+    document = copy.deepcopy(planned[0])
+    (key,) = [
+        c
+        for c in document["resource_changes"]
+        if c["type"] == "aws_kms_key" and "staging_1" in c["address"]
+    ]
+    stray = copy.deepcopy(key) | {
+        "type": "aws_kms_key_policy",
+        "address": "aws_kms_key_policy.stray",
+        "change": {
+            "actions": ["create"],
+            "after": {"policy": key["change"]["after"]["policy"], "key_id": "some-key"},
+            "after_unknown": {},
+        },
+    }
+    document["resource_changes"].append(stray)
+    assert outcome(read(planned, document)) is Outcome.UNKNOWN
+
+
+def places(node: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every node of a decoded JSON document."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield (*at, key)
+            yield from places(value, (*at, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield (*at, index)
+            yield from places(value, (*at, index))
+
+
+def protection(estate: Estate) -> list[Any]:
+    """What the verdict on keys rests on."""
+    return [
+        [(k.account_id, k.region, k.policy, k.enabled) for k in known(account.keys)]
+        + [(t.account_id, t.ebs_encryption, t.key) for t in known(account.templates)]
+        for account in estate.staging
+    ]
+
+
+def damaged(document: Json, path: tuple[Any, ...], value: object) -> Json:
+    """A copy of the document in which one node is another value, or gone (`...`)."""
+    copied = dict(document)
+    node: Any = copied
+    for step in path[:-1]:
+        node[step] = copy.copy(node[step])
+        node = node[step]
+    if value is ...:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    return copied
+
+
+def test_no_damage_makes_a_plan_look_better(planned: tuple[Json, Declared]) -> None:
+    """A damaged plan is refused, or holds only if the key that protects the servers is unharmed."""
+    document = {
+        name: planned[0][name]
+        for name in ("format_version", "variables", "resource_changes", "configuration")
+    }
+    whole = read(planned, document)
+    chance = random.Random(20261124)
+    every = list(places(document))
+    held = 0
+    for path in chance.sample(every, 1500):
+        value = chance.choice([..., None, [], {}, "", 7, True, "x" * 9])
+        try:
+            estate = read(planned, damaged(document, path, value))
+            verdict = outcome(estate)
+        except ValidatorError:
+            continue
+        if verdict is Outcome.HOLDS:
+            held += 1
+            assert protection(estate) == protection(whole), path
+    assert held  # most nodes say nothing of keys
+
+
+def test_the_plan_of_this_test_is_terraforms_own(planned: tuple[Json, Declared]) -> None:
+    version = subprocess.run(
+        ["terraform", "version"], capture_output=True, text=True, check=True
+    ).stdout
+    assert planned[0]["terraform_version"] in version
+    assert Path(planned[1].file).name == "estate.auto.tfvars"
