@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -22,6 +23,40 @@ TARGET, STAGING, ORCHESTRATION = "111122223333", "444455556666", "777788889999"
 REGION = "us-west-2"
 
 
+def models_own_answer(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
+    """Fails if an answer of DRS holds what botocore's model does not, which botocore would drop."""
+    if response_dict["status_code"] < 300 and operation_model.output_shape is not None:
+        fits(
+            operation_model.output_shape,
+            json.loads(response_dict["body"] or "{}"),
+            operation_model.name,
+        )
+
+
+def fits(shape: Any, value: Any, where: str) -> None:
+    if shape.type_name == "structure":
+        assert isinstance(value, dict), where
+        assert set(value) <= set(shape.members), f"{where}: {set(value) - set(shape.members)}"
+        assert set(shape.required_members) <= set(value), where
+        for name, member in value.items():
+            fits(shape.members[name], member, f"{where}.{name}")
+    elif shape.type_name == "list":
+        for item in value:
+            fits(shape.member, item, f"{where}[]")
+    elif shape.type_name == "map":
+        for item in value.values():
+            fits(shape.value, item, f"{where}{{}}")
+    else:
+        kinds = {"string": str, "boolean": bool, "integer": int, "long": int, "double": float}
+        assert isinstance(value, kinds[shape.type_name]), f"{where}: {value!r}"
+        limits, size = shape.metadata, len(value) if isinstance(value, str) else value
+        enum = getattr(shape, "enum", [])
+        assert not enum or value in enum, f"{where}: {value!r}"
+        assert limits.get("min", size) <= size <= limits.get("max", size), f"{where}: {value!r}"
+        if "pattern" in limits:
+            assert re.fullmatch(limits["pattern"], value), f"{where}: {value!r}"
+
+
 class Embedded:
     """A running embedded AWS, seen as its clients and its control door."""
 
@@ -36,7 +71,10 @@ class Embedded:
         }
 
     def client(self, service: str, account_id: str, region: str = REGION) -> Any:
-        return accounts.client(service, region, self.environment(account_id))
+        made = accounts.client(service, region, self.environment(account_id))
+        if service == "drs":
+            made.meta.events.register("before-parse.drs.*", models_own_answer)
+        return made
 
     def unchecked_client(self, service: str, account_id: str) -> Any:
         """A client that sends what botocore itself would refuse."""

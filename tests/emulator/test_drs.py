@@ -225,6 +225,50 @@ def test_extension_and_what_breaks_it(embedded: Embedded, estate: Any) -> None:
     assert code == "ValidationException"
 
 
+def test_every_other_operation(embedded: Embedded) -> None:
+    """Answers have the model's shape (each client of these tests checks that), and effects stay."""
+    account = "161616161616"
+    drs = initialise(embedded, account)
+    made = drs.create_replication_configuration_template(**template(tags={"a": "1"}))
+    rct = made["replicationConfigurationTemplateID"]
+    drs.update_replication_configuration_template(
+        replicationConfigurationTemplateID=rct, bandwidthThrottling=7
+    )
+    (item,) = drs.describe_replication_configuration_templates()["items"]
+    assert (item["bandwidthThrottling"], item["tags"]) == (7, {"a": "1"})
+
+    lct = drs.create_launch_configuration_template(copyTags=False)["launchConfigurationTemplate"]
+    named = {"launchConfigurationTemplateID": lct["launchConfigurationTemplateID"]}
+    drs.update_launch_configuration_template(**named, launchDisposition="STOPPED")
+    (item,) = drs.describe_launch_configuration_templates()["items"]
+    assert (item["launchDisposition"], item["copyTags"]) == ("STOPPED", False)
+    drs.delete_launch_configuration_template(**named)
+    assert drs.describe_launch_configuration_templates()["items"] == []
+
+    place = {"account": account, "region": REGION}
+    (server_id,) = embedded.door("source-servers", {**place, "count": 1})["sourceServerIDs"]
+    server = {"sourceServerID": server_id}
+    (shown,) = drs.describe_source_servers(filters={"sourceServerIDs": [server_id]})["items"]
+    instance = shown["sourceProperties"]["identificationHints"]["awsInstanceID"]
+    assert drs.describe_source_servers(filters={"hardwareId": instance})["items"] == [shown]
+    assert drs.describe_source_servers(filters={"hardwareId": "i-0"})["items"] == []
+    drs.tag_resource(resourceArn=shown["arn"], tags={"dr:wave": "1", "x": "y"})
+    drs.untag_resource(resourceArn=shown["arn"], tagKeys=["x"])
+    assert drs.list_tags_for_resource(resourceArn=shown["arn"])["tags"]["dr:wave"] == "1"
+    drs.update_launch_configuration(**server, copyPrivateIp=True)
+    assert drs.get_launch_configuration(**server)["copyPrivateIp"] is True
+    drs.update_replication_configuration(**server, bandwidthThrottling=9)
+    assert drs.get_replication_configuration(**server)["bandwidthThrottling"] == 9
+    assert drs.list_staging_accounts()["accounts"] == []
+
+    assert refusal(drs.delete_source_server, **server) == ("ConflictException", 409)
+    drs.disconnect_source_server(**server)
+    drs.delete_source_server(**server)
+    code, status = refusal(drs.get_launch_configuration, **server)
+    assert (code, status) == ("ResourceNotFoundException", 404)
+    drs.delete_replication_configuration_template(replicationConfigurationTemplateID=rct)
+
+
 def test_the_301st_server_is_refused(embedded: Embedded) -> None:
     account = "121212121212"
     drs = initialise(embedded, account)
@@ -320,7 +364,7 @@ def test_four_thousand_servers_and_eight_readers(embedded: Embedded) -> None:
     embedded.door("source-servers", {"account": account, "region": REGION, "count": 4000})
 
     def read(_: int) -> set[str]:
-        reader = embedded.client("drs", account)
+        reader = embedded.unchecked_client("drs", account)
         pages = reader.get_paginator("describe_source_servers").paginate(
             PaginationConfig={"PageSize": 200}
         )

@@ -135,11 +135,11 @@ class DrsBackend(BaseBackend):
             {"deviceName": f"/dev/sd{chr(97 + n)}", "bytes": self.random.randint(30, 500) * 2**30}
             for n in range(self.random.randint(1, 4))
         ]
-        now = datetime.now(UTC).isoformat()
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         server: Json = {
             "arn": self.arn("source-server", identifier),
             "sourceServerID": identifier,
-            "agentVersion": "6.2",
+            "agentVersion": "6.2.0",
             "dataReplicationInfo": {
                 "dataReplicationState": state,
                 "lagDuration": "PT0S",
