@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 UV := $(shell command -v uv 2>/dev/null)
 VENV := $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv)
 INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
+# uv trusts what the machine trusts, as pip does (old and new name of the setting).
+export UV_NATIVE_TLS := true
+export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
