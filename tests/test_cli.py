@@ -165,6 +165,26 @@ def test_ctrl_c_leaves_nothing_behind(checkout: Path) -> None:
         time.sleep(0.2)
 
 
+def test_an_embedded_aws_that_dies_half_way(checkout: Path) -> None:
+    """The plan ends soon, with one message, and leaves no report."""
+    with emulator_tool.started("777788889999") as running:
+        (checkout / "build").mkdir()
+        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
+        process = subprocess.Popen(
+            [str(ROOT / ".venv/bin/validator"), "plan", "staging"], cwd=checkout,
+            env={**os.environ, "CLOUD": "embedded"}, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "terraform plan" in line:
+                break
+    said = process.stderr.read()
+    assert process.wait(timeout=120) == 2
+    assert "`terraform plan` failed" in said
+    assert not list((checkout / "build/staging/plan").glob("*report*"))
+
+
 def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None:
     """Denies each operation that a verification calls, one after the other."""
     declared = tfvars.read(checkout / TFVARS.parent)

@@ -316,6 +316,19 @@ def test_a_role_is_assumed_only_as_its_trust_says(embedded: Embedded) -> None:
             attempt()
 
 
+def test_a_trust_policy_that_names_nobody_is_refused(embedded: Embedded) -> None:
+    iam = embedded.client("iam", STAGING)
+    document = json.loads(trust())
+    document["Statement"][0]["Principal"] = {"AWS": f"arn:aws:iam::{TARGET}:role/nobody"}
+    nobody = json.dumps(document)
+    iam.create_role(RoleName="Trusting", AssumeRolePolicyDocument=trust())
+    for call in (
+        lambda: iam.create_role(RoleName="Other", AssumeRolePolicyDocument=nobody),
+        lambda: iam.update_assume_role_policy(RoleName="Trusting", PolicyDocument=nobody),
+    ):
+        assert refusal(call) == ("MalformedPolicyDocument", 400)
+
+
 def test_a_key_policy_that_names_nobody_is_refused(embedded: Embedded) -> None:
     policy = json.loads(key_policy())
     policy["Statement"][0]["Principal"]["AWS"] = f"arn:aws:iam::{STAGING}:role/nobody"

@@ -72,6 +72,9 @@ def install(management_account: str) -> None:
     iam_models.get_account_id_from = _account_of(iam_models.get_account_id_from)
     IAMBackend.__init__ = _with_admin_role(IAMBackend.__init__)  # type: ignore[method-assign]
     IAMBackend.create_role = _checked_role(IAMBackend.create_role)  # type: ignore[method-assign]
+    IAMBackend.update_assume_role_policy = _checked_trust(  # type: ignore[method-assign]
+        IAMBackend.update_assume_role_policy
+    )
     IAMBackend.create_service_linked_role = _service_linked_role(  # type: ignore[method-assign]
         IAMBackend.create_service_linked_role
     )
@@ -133,19 +136,30 @@ _original_create_role: Any = IAMBackend.create_role
 
 def _checked_role(original: Any) -> Any:
     def create_role(self: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
-        document = kwargs.get("assume_role_policy_document", args[0] if args else "")
-        try:
-            named = authorization.principals(document)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise MalformedPolicyDocument(f"The trust policy is malformed: {error}") from error
-        for principal in named:
-            if not _exists(principal, delay=0.0):
-                raise MalformedPolicyDocument(f"Invalid principal in policy: {principal}")
+        _check_trust(kwargs.get("assume_role_policy_document", args[0] if args else ""))
         role = original(self, role_name, *args, **kwargs)
         _role_made[role.arn] = time.monotonic()
         return role
 
     return create_role
+
+
+def _checked_trust(original: Any) -> Any:
+    def update(self: Any, role_name: str, assume_role_policy: str) -> Any:
+        _check_trust(assume_role_policy)
+        return original(self, role_name, assume_role_policy)
+
+    return update
+
+
+def _check_trust(document: str) -> None:
+    try:
+        named = authorization.principals(document)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise MalformedPolicyDocument(f"The trust policy is malformed: {error}") from error
+    for principal in named:
+        if not _exists(principal, delay=0.0):
+            raise MalformedPolicyDocument(f"Invalid principal in policy: {principal}")
 
 
 def _service_linked_role(original: Any) -> Any:
