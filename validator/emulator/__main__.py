@@ -15,7 +15,7 @@ from validator.emulator.server import INSTANCE_ID, make_server
 HELP = """\
 The embedded AWS serves at {url} (Ctrl-C stops it). To point the AWS CLI at it:
 
-  export AWS_ENDPOINT_URL={url} AWS_REGION=us-west-2
+  export AWS_ENDPOINT_URL={url} AWS_REGION=us-west-2 AWS_DEFAULT_REGION=us-west-2
   export AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=any
 
 A 12-digit access key acts as root of that account. Control door: {url}/_emulator/
