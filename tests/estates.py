@@ -2,7 +2,18 @@
 
 from dataclasses import replace
 
-from validator.model import Account, Estate, Extension, Part, SourceServer, Unknown, View
+from validator.model import (
+    Account,
+    Estate,
+    Extension,
+    Part,
+    PointInTimeRule,
+    ReplicationTemplate,
+    SourceServer,
+    Unknown,
+    View,
+    Wave,
+)
 
 REGION = "us-west-2"
 
@@ -30,6 +41,10 @@ def estate(
         else staging,
         orchestration=account("orchestration", Part.ORCHESTRATION, "777788889999", 0),
         where="estate.auto.tfvars",
+        headroom=0,
+        volumes_per_server=3,
+        point_in_time_days=7,
+        waves=tuple(Wave(f"wave-{n}", "estate.auto.tfvars:40", 200) for n in (1, 2, 3)),
     )
 
 
@@ -61,4 +76,22 @@ def extended(
     copy = server(target_id, int(staged.arn.rsplit("-", 1)[1], 16) + 2**32, extension=extension)
     return replace(
         copy, staging_arn=staged.arn, error="no access" if "ERROR" in extension else None
+    )
+
+
+def replication_template(account_id: str, key: str) -> ReplicationTemplate:
+    """A legal template of an account, encrypting with `key`, with the security group `group`."""
+    legal = (("MINUTE", 10, 60), ("HOUR", 1, 24), ("DAY", 1, 7))
+    return ReplicationTemplate(
+        name=f"replication template of {account_id}",
+        where="template.tf:1",
+        account_id=account_id,
+        region=REGION,
+        ebs_encryption="CUSTOM",
+        key=key,
+        point_in_time=tuple(PointInTimeRule(*rule, enabled=True) for rule in legal),
+        data_plane_routing="PRIVATE_IP",
+        public_ip=False,
+        default_security_group=False,
+        security_groups=("group",),
     )

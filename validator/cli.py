@@ -19,7 +19,6 @@ from validator.errors import UsageError, ValidatorError
 from validator.findings import EXIT_STATUS, Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
-from validator.model import Estate
 from validator.operations import bootstrap, state_bucket
 from validator.project import Env
 from validator.reports import REPORTS, Run
@@ -261,17 +260,7 @@ def _env(name: str) -> tuple[Env, Declared]:
 
 def _refused(env: Env, declared: Declared, arguments: argparse.Namespace) -> int | None:
     """The status of a report on account ids that no Terraform run should see, None if they hold."""
-    target, staging, orchestration = tfvars.accounts(declared)
-    estate = Estate(
-        env=env.name,
-        view="code",
-        source_region=tfvars.text(declared, "source_region"),
-        recovery_region=tfvars.text(declared, "recovery_region"),
-        target=target,
-        staging=staging,
-        orchestration=orchestration,
-        where=str(declared.file),
-    )
+    estate = tfvars.estate(declared, env.name, "code", lambda account: account)
     verdict = judge(estate, account_invariants.INVARIANTS)
     if verdict.outcome is Outcome.HOLDS:
         return None

@@ -5,7 +5,7 @@ Account ids are 12-digit strings, Regions are AWS Region names, policies are JSO
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeVar
 
@@ -71,7 +71,12 @@ class SourceServer:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A customer-managed KMS key of one account and Region."""
+    """A customer-managed KMS key of one account and Region.
+
+    `name` is the same in every view: an alias with the account that the key stands in, or the
+    address or ARN of a key without one. `deletion_window` is in days, None where the view cannot
+    have one: AWS keeps it only once the key is scheduled for deletion.
+    """
 
     name: str
     where: str
@@ -80,25 +85,72 @@ class Key:
     aliases: tuple[str, ...] | Unknown
     policy: str | Unknown
     enabled: bool | Unknown
+    rotated: bool | Unknown
+    deletion_window: int | None | Unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """An IAM role, with its trust policy as JSON text."""
+    """An IAM role, with its trust policy and its own permission policies as JSON text.
 
-    name: str | Unknown
+    `name` is the role's name with its account's; `role_name` is what IAM calls it. `permissions`
+    are the inline policies and the customer-managed ones attached, `managed_policies` the ARNs of
+    every managed policy attached.
+    """
+
+    name: str
     where: str
     account_id: str | Unknown
+    role_name: str | Unknown
     path: str | Unknown
     trust: str | Unknown
     managed_policies: tuple[str, ...] | Unknown
+    permissions: tuple[str, ...] | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """One way into a security group: ports inclusive, `source` a CIDR range or another group's id.
+
+    `protocol` is "tcp", "udp", "icmp" or "-1" for all of them, which has no ports (None).
+    """
+
+    protocol: str | Unknown
+    from_port: int | None | Unknown
+    to_port: int | None | Unknown
+    source: str | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A security group of the replication servers, with what it lets in."""
+
+    name: str
+    where: str
+    account_id: str | Unknown
+    region: str | Unknown
+    ingress: tuple[Ingress, ...] | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class PointInTimeRule:
+    """One rule of a point-in-time policy: a point every `interval` units, kept for `retention`.
+
+    `units` is MINUTE, HOUR or DAY [drs API model].
+    """
+
+    units: str | Unknown
+    interval: int | Unknown
+    retention: int | Unknown
+    enabled: bool | Unknown
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicationTemplate:
     """The replication configuration template of one account and Region, which seeds new servers.
 
-    `key` is the `Key.name` of the key that it encrypts with, None where it names none.
+    `key` is the `Key.name` of the key that it encrypts with, None where it names none;
+    `security_groups` are `SecurityGroup.name`s.
     """
 
     name: str
@@ -107,6 +159,45 @@ class ReplicationTemplate:
     region: str | Unknown
     ebs_encryption: str | Unknown
     key: str | None | Unknown
+    point_in_time: tuple[PointInTimeRule, ...] | Unknown
+    data_plane_routing: str | Unknown
+    public_ip: bool | Unknown
+    default_security_group: bool | Unknown
+    security_groups: tuple[str, ...] | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One configuration of the AWS provider: which account and Region it may act in.
+
+    `allowed` are its `allowed_account_ids`, `role_account_id` is the account of the role that it
+    assumes, None where it assumes none.
+    """
+
+    name: str
+    where: str
+    region: str | Unknown
+    allowed: tuple[str, ...] | Unknown
+    role_account_id: str | None | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A module call that says which account it is for, and the account that its resources land in."""
+
+    name: str
+    where: str
+    declared_id: str | Unknown
+    account_id: str | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """A declared recovery wave: servers of the whole estate that are recovered at once."""
+
+    name: str
+    where: str
+    servers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +216,7 @@ class Account:
     keys: tuple[Key, ...] | Unknown = ()
     roles: tuple[Role, ...] | Unknown = ()
     templates: tuple[ReplicationTemplate, ...] | Unknown = ()
+    security_groups: tuple[SecurityGroup, ...] | Unknown = ()
     servers: tuple[SourceServer, ...] | Unknown = Unknown("this view does not read live servers")
     quotas: tuple[tuple[str, int | Unknown], ...] = ()
 
@@ -149,16 +241,25 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a plan does to one resource: its address, the account it stands in, and the actions."""
+    """What a plan does to one resource: its address, type, account, and the actions.
+
+    `changed` are the attributes that differ afterwards, or may differ where that is not known.
+    """
 
     address: str
+    type: str
     account: str | Unknown
     actions: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """All accounts, servers and keys of one environment, as one view sees them."""
+    """All accounts, servers and keys of one environment, as one view sees them.
+
+    `headroom` is the declared number of source servers of its quota that each account keeps free;
+    `volumes_per_server` and `point_in_time_days` are declared for the whole estate.
+    """
 
     env: str
     view: View
@@ -168,7 +269,13 @@ class Estate:
     staging: tuple[Account, ...]
     orchestration: Account
     where: str
-    changes: tuple[Change, ...] = field(default=())
+    headroom: int | Unknown
+    volumes_per_server: int | Unknown
+    point_in_time_days: int | Unknown
+    waves: tuple[Wave, ...] | Unknown
+    providers: tuple[Provider, ...] | Unknown = Unknown("this view does not read providers")
+    placements: tuple[Placement, ...] | Unknown = Unknown("this view does not read module calls")
+    changes: tuple[Change, ...] = ()
 
     @property
     def name(self) -> str:

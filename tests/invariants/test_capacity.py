@@ -219,11 +219,14 @@ def test_the_finding_names_account_region_number_quota_and_place() -> None:
     verdict = judge(estate(staging=(staging(301),)), [named("account-replicates-within-quota")])
     finding = next(f for f in verdict.findings if f.outcome is VIOLATED)
     for part in (STAGING, "us-west-2", "301", "300"):
-        assert part in finding.messages[0]
+        assert part in finding.messages[0].text
     assert finding.where == "estate.auto.tfvars:staging-1"
 
 
 def test_every_server_that_is_not_extended_is_named() -> None:
     verdict = judge(live((), (ONE, TWO), 2), [named("replicating-servers-are-extended")])
     finding = next(f for f in verdict.findings if f.outcome is VIOLATED)
-    assert [ONE.arn in finding.messages[0], TWO.arn in finding.messages[1]] == [True, True]
+    assert [ONE.arn in finding.messages[0].text, TWO.arn in finding.messages[1].text] == [
+        True,
+        True,
+    ]

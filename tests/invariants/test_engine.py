@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.estates import estate
-from validator.findings import EXIT_STATUS, Outcome, Verdict
+from validator.findings import EXIT_STATUS, Message, Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
-from validator.invariants.engine import Broken, invariant, need
+from validator.invariants.engine import invariant, need
 from validator.model import Account, Estate, Key, Pair, Unknown
 
 DOCSTRING = "It is so.\n\nElse it breaks.\n\nRemedy: Mend it."
@@ -60,7 +60,10 @@ def test_blindness_after_a_sentence_stays_violated_and_says_both() -> None:
 
     (finding,) = judge(estate(), [make(Estate, both)]).findings  # type: ignore[list-item]
     assert finding.outcome is Outcome.VIOLATED
-    assert finding.messages == ("It is broken.", "Cannot be known: nobody looked.")
+    assert [each.text for each in finding.messages] == [
+        "It is broken.",
+        "Cannot be known: nobody looked.",
+    ]
 
 
 def test_subjects_that_cannot_be_seen_are_unknown() -> None:
@@ -73,8 +76,8 @@ def test_subjects_that_cannot_be_seen_are_unknown() -> None:
 
 
 def test_a_sentence_may_name_a_better_place() -> None:
-    def placed(_: Estate, __: Estate) -> Iterator[Broken]:
-        yield Broken("Broken.", "file:7")
+    def placed(_: Estate, __: Estate) -> Iterator[Message]:
+        yield Message("Broken.", "file:7")
 
     (finding,) = judge(estate(), [make(Estate, placed)]).findings  # type: ignore[list-item]
     assert finding.where == "file:7"

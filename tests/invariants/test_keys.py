@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.estates import REGION, account, estate
+from tests.estates import REGION, account, estate, replication_template
 from validator.findings import Outcome
 from validator.invariants import judge, keys
-from validator.model import Estate, Key, Part, ReplicationTemplate, Unknown
+from validator.model import Estate, Key, Part, Unknown
 
 TARGET, STAGING = "111122223333", "444455556666"
 VIA = {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}
@@ -58,10 +58,8 @@ def with_key(
         if isinstance(statements, Unknown)
         else json.dumps({"Version": "2012-10-17", "Statement": statements})
     )
-    made = replace(Key("key", "key.tf:1", STAGING, REGION, (), text, True), **(key or {}))
-    seed = replace(
-        ReplicationTemplate("t", "t.tf:1", STAGING, REGION, "CUSTOM", "key"), **(template or {})
-    )
+    made = replace(Key("key", "key.tf:1", STAGING, REGION, (), text, True, True, 30), **(key or {}))
+    seed = replace(replication_template(STAGING, "key"), **(template or {}))
     staging = account("staging-1", Part.STAGING, STAGING, 300)
     return estate(staging=(replace(staging, keys=(made,), templates=(seed,)),))
 

@@ -25,12 +25,14 @@ STATEMENT: dict[str, Any] = {
     },
 }
 ROLE = Role(
-    name=f"DRSStagingAccountRole_{TARGET}",
+    name=f"DRSStagingAccountRole_{TARGET} of staging-1",
     where="role.tf:1",
     account_id=STAGING,
+    role_name=f"DRSStagingAccountRole_{TARGET}",
     path="/service-role/",
     trust=json.dumps({"Version": "2012-10-17", "Statement": [STATEMENT]}),
     managed_policies=(POLICY,),
+    permissions=(),
 )
 
 
@@ -61,7 +63,7 @@ def test_the_documented_role_holds() -> None:
 
 
 MUTANTS = [
-    ("another name", replace(ROLE, name="DRSStagingAccountRole_444455556666"), COMPLETE),
+    ("another name", replace(ROLE, role_name="DRSStagingAccountRole_444455556666"), COMPLETE),
     ("another path", replace(ROLE, path="/"), COMPLETE),
     ("no managed policy", replace(ROLE, managed_policies=()), COMPLETE),
     ("the first version of the policy", replace(ROLE, managed_policies=(POLICY[:-3],)), COMPLETE),
@@ -87,7 +89,7 @@ def test_mutant_is_killed(role: Role, invariant: str) -> None:
 
 def test_a_role_that_is_missing_is_violated_and_one_that_hides_is_unknown() -> None:
     assert outcomes()[COMPLETE] is Outcome.VIOLATED
-    assert outcomes(replace(ROLE, name=Unknown("x")))[COMPLETE] is Outcome.UNKNOWN
+    assert outcomes(replace(ROLE, role_name=Unknown("x")))[COMPLETE] is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("part", ["path", "trust", "managed_policies"])

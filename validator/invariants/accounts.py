@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from validator.invariants.engine import Broken, invariant
+from validator.findings import Message
+from validator.invariants.engine import invariant
 from validator.model import Account, Estate
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 
 
 @invariant(Estate)
-def account_ids_are_well_formed(estate: Estate, _: Estate) -> Iterator[Broken]:
+def account_ids_are_well_formed(estate: Estate, _: Estate) -> Iterator[Message]:
     """Every account id is a string of exactly 12 digits.
 
     An id that lost its leading zero, or has a digit too many, names another account or none: role
@@ -21,14 +22,14 @@ def account_ids_are_well_formed(estate: Estate, _: Estate) -> Iterator[Broken]:
     """
     for account in estate.accounts:
         if not _ACCOUNT_ID.fullmatch(account.id):
-            yield Broken(
+            yield Message(
                 f"{account.name} has account id {account.id!r}, which is not 12 digits.",
                 account.where,
             )
 
 
 @invariant(Estate)
-def account_ids_are_distinct(estate: Estate, _: Estate) -> Iterator[Broken]:
+def account_ids_are_distinct(estate: Estate, _: Estate) -> Iterator[Message]:
     """No account plays two parts: target, staging and orchestration accounts all differ.
 
     The replicating quota holds per account and Region. Two staging accounts with one id share one
@@ -41,7 +42,7 @@ def account_ids_are_distinct(estate: Estate, _: Estate) -> Iterator[Broken]:
     for account in estate.accounts:
         other = first.setdefault(account.id, account)
         if other is not account:
-            yield Broken(
+            yield Message(
                 f"{account.name} has the account id {account.id} of {other.name}.", account.where
             )
 

@@ -5,8 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from validator.findings import Finding, Outcome, Verdict
-from validator.model import Account, Estate, Key, Pair, Unknown, View
+from validator.findings import Finding, Message, Outcome, Verdict
+from validator.model import (
+    Account,
+    Estate,
+    Key,
+    Pair,
+    Placement,
+    Provider,
+    ReplicationTemplate,
+    Role,
+    SecurityGroup,
+    Unknown,
+    View,
+    Wave,
+)
 
 T = TypeVar("T")
 
@@ -25,15 +38,7 @@ class Subject(Protocol):
         """The file and line, address or ARN."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """One way in which an invariant is broken, at a place more exact than its subject's."""
-
-    message: str
-    where: str
-
-
-Rule = Callable[[Any, Estate], Iterator[str | Broken]]
+Rule = Callable[[Any, Estate], Iterator[str | Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +69,23 @@ def need(value: T | Unknown) -> T:
     return value
 
 
-def _keys(estate: Estate) -> Iterator[Key]:
-    """Every key of every account; raises Unseen if an account's keys cannot be seen."""
-    for account in estate.accounts:
-        yield from need(account.keys)
-
-
 SUBJECTS: dict[type, Callable[[Estate], Iterable[Subject]]] = {
     Estate: lambda estate: (estate,),
     Account: lambda estate: estate.protected,
     Pair: lambda estate: estate.pairs,
-    Key: _keys,
+    Key: lambda estate: [key for each in estate.accounts for key in need(each.keys)],
+    Role: lambda estate: [role for each in estate.accounts for role in need(each.roles)],
+    ReplicationTemplate: lambda estate: [
+        template for each in estate.protected for template in need(each.templates)
+    ],
+    SecurityGroup: lambda estate: [
+        group for each in estate.protected for group in need(each.security_groups)
+    ],
+    Provider: lambda estate: need(estate.providers),
+    Placement: lambda estate: need(estate.placements),
+    Wave: lambda estate: need(estate.waves),
 }
+"""Every subject of a type; raises Unseen if an account's cannot be seen."""
 
 
 def invariant(about: type, *, views: tuple[View, ...] = EVERY_VIEW) -> Callable[[Rule], Invariant]:
@@ -125,43 +135,47 @@ def _findings(each: Invariant, estate: Estate) -> Iterator[Finding]:
     try:
         subjects = list(SUBJECTS[each.about](estate))
     except Unseen as unseen:
-        yield _finding(each, estate.name, estate.where, Outcome.UNKNOWN, [str(unseen)])
+        yield _finding(each, estate, Outcome.UNKNOWN, [_blind(unseen, estate)])
         return
     if not subjects:
         nothing = f"The estate has nothing to look at (no {each.about.__name__.lower()})."
-        yield _finding(each, estate.name, estate.where, Outcome.UNKNOWN, [nothing])
+        yield _finding(each, estate, Outcome.UNKNOWN, [Message(nothing, estate.where)])
     for subject in subjects:
         yield _judge_subject(each, subject, estate)
 
 
 def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Finding:
-    where = subject.where
-    messages: list[str] = []
+    messages: list[Message] = []
     outcome = Outcome.HOLDS
     try:
         for broken in each.rule(subject, estate):
-            if isinstance(broken, Broken):
-                where = broken.where
-                broken = broken.message
-            messages.append(broken)
+            messages.append(
+                broken if isinstance(broken, Message) else Message(broken, subject.where)
+            )
             outcome = Outcome.VIOLATED
     except Unseen as unseen:
-        messages.append(f"Cannot be known: {unseen}.")
+        messages.append(_blind(unseen, subject))
         outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
     except Exception as error:
         # A crash inside an invariant must never read as silence, which would mean "holds".
-        messages.append(f"The invariant failed: {type(error).__name__}: {error}")
+        text = f"The invariant failed: {type(error).__name__}: {error}"
+        messages.append(Message(text, subject.where))
         outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
-    return _finding(each, subject.name, where, outcome, messages)
+    return _finding(each, subject, outcome, messages)
+
+
+def _blind(unseen: Unseen, subject: Subject) -> Message:
+    return Message(f"Cannot be known: {unseen}.", subject.where)
 
 
 def _finding(
-    each: Invariant, subject: str, where: str, outcome: Outcome, messages: list[str]
+    each: Invariant, subject: Subject, outcome: Outcome, messages: list[Message]
 ) -> Finding:
     return Finding(
         invariant=each.name,
-        subject=subject,
-        where=where,
+        family=each.family,
+        subject=subject.name,
+        where=messages[0].where if messages else subject.where,
         outcome=outcome,
         messages=tuple(messages),
         why=each.why,

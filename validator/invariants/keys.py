@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from validator import policy
-from validator.invariants.engine import Broken, Unseen, invariant, need
+from validator.findings import Message
+from validator.invariants.engine import Unseen, invariant, need
 from validator.model import Account, Estate, Key, Pair
 from validator.policy import Decision, Outcome, Policy, Request, Statement
 
@@ -57,7 +58,7 @@ def _through_ec2(
 
 
 @invariant(Pair)
-def staging_account_owns_its_replication_key(pair: Pair, estate: Estate) -> Iterator[Broken]:
+def staging_account_owns_its_replication_key(pair: Pair, estate: Estate) -> Iterator[Message]:
     """The replication key of a staging account is its own, in the recovery Region, and enabled.
 
     The snapshots of a staging account are shared from there, and a KMS key works in one Region
@@ -71,32 +72,32 @@ def staging_account_owns_its_replication_key(pair: Pair, estate: Estate) -> Iter
     for template in templates:
         encryption = need(template.ebs_encryption)
         if encryption != "CUSTOM":
-            yield Broken(
+            yield Message(
                 f"{pair.staging.name} encrypts with {encryption}, not CUSTOM: AWS refuses to "
                 "extend its servers.",
                 template.where,
             )
             return
         if need(template.region) != estate.recovery_region:
-            yield Broken(
+            yield Message(
                 f"The template of {pair.staging.name} is in {template.region}, not in the "
                 f"recovery Region {estate.recovery_region}.",
                 template.where,
             )
     key = replication_key(pair.staging)
     if need(key.account_id) != pair.staging.id:
-        yield Broken(f"The key belongs to {key.account_id}, not {pair.staging.id}.", key.where)
+        yield Message(f"The key belongs to {key.account_id}, not {pair.staging.id}.", key.where)
     if need(key.region) != estate.recovery_region:
-        yield Broken(
+        yield Message(
             f"The key is in {key.region}, not in the recovery Region {estate.recovery_region}.",
             key.where,
         )
     if not need(key.enabled):
-        yield Broken("The key is disabled.", key.where)
+        yield Message("The key is disabled.", key.where)
 
 
 @invariant(Pair)
-def staging_role_can_share_snapshots(pair: Pair, estate: Estate) -> Iterator[Broken]:
+def staging_role_can_share_snapshots(pair: Pair, estate: Estate) -> Iterator[Message]:
     """The replication key lets the staging role re-encrypt through EC2, by naming that role.
 
     At launch DRS shares a converted snapshot as DRSStagingAccountRole_<target>. That role's managed
@@ -114,11 +115,11 @@ def staging_role_can_share_snapshots(pair: Pair, estate: Estate) -> Iterator[Bro
     for action in REENCRYPT:
         decision = _through_ec2(document, key, role, action, estate)
         if decision.outcome is not Outcome.ALLOWED:
-            yield Broken(f"{role} may not {action} through EC2: {decision.reason}", key.where)
+            yield Message(f"{role} may not {action} through EC2: {decision.reason}", key.where)
 
 
 @invariant(Pair)
-def target_can_use_the_replication_key(pair: Pair, estate: Estate) -> Iterator[Broken]:
+def target_can_use_the_replication_key(pair: Pair, estate: Estate) -> Iterator[Message]:
     """The replication key lets the target account re-encrypt through EC2.
 
     The target copies each shared snapshot under a key of its own, and reads it with the staging
@@ -134,14 +135,14 @@ def target_can_use_the_replication_key(pair: Pair, estate: Estate) -> Iterator[B
     for action in REENCRYPT:
         decision = _through_ec2(document, key, root, action, estate)
         if decision.outcome not in {Outcome.ALLOWED, Outcome.ALLOWED_FOR_ACCOUNT}:
-            yield Broken(
+            yield Message(
                 f"Account {pair.target.id} may not {action} through EC2: {decision.reason}",
                 key.where,
             )
 
 
 @invariant(Key)
-def key_admits_only_the_estate(key: Key, estate: Estate) -> Iterator[Broken]:
+def key_admits_only_the_estate(key: Key, estate: Estate) -> Iterator[Message]:
     """No statement of a key's policy allows anybody outside the estate's accounts.
 
     A key that decrypts for a stranger gives away every disk that it encrypts. A wildcard principal
@@ -155,20 +156,20 @@ def key_admits_only_the_estate(key: Key, estate: Estate) -> Iterator[Broken]:
         if not statement.allow:
             continue
         if statement.not_principal:
-            yield Broken(f"{statement.name} allows everyone but those it names.", key.where)
+            yield Message(f"{statement.name} allows everyone but those it names.", key.where)
             continue
         callers = policy.bound(statement, "kms:CallerAccount")
         for kind, value in statement.principals:
             if kind != "AWS":
-                yield Broken(f"{statement.name} allows the {kind} {value}.", key.where)
+                yield Message(f"{statement.name} allows the {kind} {value}.", key.where)
             elif policy.account_of(value) not in ids and not (
                 value == "*" and callers and set(callers) <= ids
             ):
-                yield Broken(f"{statement.name} allows {value}, outside the estate.", key.where)
+                yield Message(f"{statement.name} allows {value}, outside the estate.", key.where)
 
 
 @invariant(Key)
-def other_accounts_use_the_key_through_ec2_only(key: Key, estate: Estate) -> Iterator[Broken]:
+def other_accounts_use_the_key_through_ec2_only(key: Key, estate: Estate) -> Iterator[Message]:
     """Every statement for another account is bound to that caller and to EC2 in the key's Region.
 
     EC2 is the service that copies and decrypts snapshots for DRS. Without kms:CallerAccount and
@@ -187,14 +188,14 @@ def other_accounts_use_the_key_through_ec2_only(key: Key, estate: Estate) -> Ite
             continue
         callers = policy.bound(statement, "kms:CallerAccount")
         if callers is None or not set(callers) <= (others - {"*"}):
-            yield Broken(
+            yield Message(
                 f"{statement.name} lets {_listed(others)} in without kms:CallerAccount "
                 "bound to that account.",
                 key.where,
             )
         services = policy.bound(statement, "kms:ViaService")
         if services is None or set(services) != {through}:
-            yield Broken(
+            yield Message(
                 f"{statement.name} lets {_listed(others)} in without kms:ViaService "
                 f"bound to {through}.",
                 key.where,
@@ -202,7 +203,7 @@ def other_accounts_use_the_key_through_ec2_only(key: Key, estate: Estate) -> Ite
 
 
 @invariant(Key)
-def grants_are_for_aws_resources_only(key: Key, _: Estate) -> Iterator[Broken]:
+def grants_are_for_aws_resources_only(key: Key, _: Estate) -> Iterator[Message]:
     """Another account may create grants only for AWS resources.
 
     A grant hands the key on to any principal that its maker names, past the key policy. With
@@ -218,14 +219,14 @@ def grants_are_for_aws_resources_only(key: Key, _: Estate) -> Iterator[Broken]:
         if not policy.grants(statement, "kms:CreateGrant"):
             continue
         if policy.bound(statement, "kms:GrantIsForAWSResource") != ("true",):
-            yield Broken(
+            yield Message(
                 f"{statement.name} lets {_listed(_others(statement, owner))} create any grant.",
                 key.where,
             )
 
 
 @invariant(Key)
-def owner_keeps_administration(key: Key, _: Estate) -> Iterator[Broken]:
+def owner_keeps_administration(key: Key, _: Estate) -> Iterator[Message]:
     """The account that owns a key can still change its policy.
 
     A key policy that leaves its owner out cannot be repaired by anyone but AWS Support, and the
@@ -252,7 +253,7 @@ def owner_keeps_administration(key: Key, _: Estate) -> Iterator[Broken]:
         if decision.outcome is Outcome.UNKNOWN:
             raise Unseen(f"{key.where}: {decision.reason}")
         if decision.outcome not in {Outcome.ALLOWED, Outcome.ALLOWED_FOR_ACCOUNT}:
-            yield Broken(f"{root} may not {action}: {decision.reason}", key.where)
+            yield Message(f"{root} may not {action}: {decision.reason}", key.where)
 
 
 def _others(statement: Statement, owner: str) -> set[str]:

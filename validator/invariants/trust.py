@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from validator import policy
-from validator.invariants.engine import Broken, Unseen, invariant, need
+from validator.findings import Message
+from validator.invariants.engine import Unseen, invariant, need
 from validator.model import Account, Estate, Pair, Role, Unknown
 from validator.policy import Outcome, Policy, Request
 
@@ -20,9 +21,9 @@ def role_named(account: Account, name: str) -> Role | None:
     """The account's role with that name, None if there is none; raises Unseen if it may be hidden."""
     hidden: Unknown | None = None
     for role in need(account.roles):
-        if isinstance(role.name, Unknown):
-            hidden = role.name
-        elif role.name == name:
+        if isinstance(role.role_name, Unknown):
+            hidden = role.role_name
+        elif role.role_name == name:
             return role
     if hidden is not None:
         raise Unseen(hidden.reason)
@@ -51,7 +52,7 @@ def _drs_may(document: Policy, action: str, account_id: str, where: str, estate:
 
 
 @invariant(Pair)
-def staging_account_trusts_its_target(pair: Pair, estate: Estate) -> Iterator[Broken]:
+def staging_account_trusts_its_target(pair: Pair, estate: Estate) -> Iterator[Message]:
     """A staging account has the role by which DRS extends and recovers its servers for the target.
 
     DRS of the target finds the role by its name and path alone, sets its own account id as source
@@ -64,20 +65,20 @@ def staging_account_trusts_its_target(pair: Pair, estate: Estate) -> Iterator[Br
     name = f"DRSStagingAccountRole_{pair.target.id}"
     role = role_named(pair.staging, name)
     if role is None:
-        yield Broken(f"{pair.staging.name} has no role {name}.", pair.staging.where)
+        yield Message(f"{pair.staging.name} has no role {name}.", pair.staging.where)
         return
     if need(role.path) != "/service-role/":
-        yield Broken(f"{name} has path {role.path}, not /service-role/.", role.where)
+        yield Message(f"{name} has path {role.path}, not /service-role/.", role.where)
     document = policy.parse(need(role.trust))
     for action in STAGING_ACTIONS:
         if not _drs_may(document, action, pair.target.id, role.where, estate):
-            yield Broken(f"{name} does not let DRS {action} for {pair.target.id}.", role.where)
+            yield Message(f"{name} does not let DRS {action} for {pair.target.id}.", role.where)
     if STAGING_POLICY not in need(role.managed_policies):
-        yield Broken(f"{name} lacks the managed policy {STAGING_POLICY}.", role.where)
+        yield Message(f"{name} lacks the managed policy {STAGING_POLICY}.", role.where)
 
 
 @invariant(Pair)
-def staging_role_is_for_its_target_only(pair: Pair, estate: Estate) -> Iterator[Broken]:
+def staging_role_is_for_its_target_only(pair: Pair, estate: Estate) -> Iterator[Message]:
     """The staging role lets DRS act for its target, and for no other account.
 
     DRS is one principal for all of AWS's customers. Without conditions on the source identity,
@@ -92,13 +93,15 @@ def staging_role_is_for_its_target_only(pair: Pair, estate: Estate) -> Iterator[
     document = policy.parse(need(role.trust))
     for action in STAGING_ACTIONS:
         if _drs_may(document, action, _STRANGER, role.where, estate):
-            yield Broken(f"{name} lets DRS {action} for any account.", role.where)
+            yield Message(f"{name} lets DRS {action} for any account.", role.where)
     for statement in document.statements:
         for kind, value in statement.principals:
             if statement.allow and (kind, value) != ("Service", DRS):
-                yield Broken(f"{name}: {statement.name} lets {kind} {value} assume it.", role.where)
+                yield Message(
+                    f"{name}: {statement.name} lets {kind} {value} assume it.", role.where
+                )
         if statement.allow and statement.not_principal:
-            yield Broken(f"{name}: {statement.name} lets everyone but a few in.", role.where)
+            yield Message(f"{name}: {statement.name} lets everyone but a few in.", role.where)
 
 
 INVARIANTS = (staging_account_trusts_its_target, staging_role_is_for_its_target_only)

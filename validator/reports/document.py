@@ -112,10 +112,13 @@ def _total(numbers: list[int | None]) -> int | None:
 def _finding(finding: Finding) -> Json:
     return {
         "invariant": finding.invariant,
+        "family": finding.family,
         "subject": finding.subject,
         "where": finding.where,
         "outcome": finding.outcome.value,
-        "messages": list(finding.messages),
+        "messages": [
+            {"text": each.text, "where": each.where, "fix": each.fix} for each in finding.messages
+        ],
         "why": finding.why,
         "remedy": finding.remedy,
     }

@@ -115,7 +115,7 @@ def _print_findings(console: Console, data: Json) -> None:
             soft_wrap=True,
         )
         for message in finding["messages"]:
-            console.print(f"  {message}", markup=False, soft_wrap=True)
+            console.print(f"  {message['text']}", markup=False, soft_wrap=True)
         for label in ("where", "why", "remedy"):
             console.print(f"  {label}: {finding[label]}", markup=False, soft_wrap=True)
         console.print()

@@ -5,7 +5,7 @@ literals only, no key twice, every key declared, every declared key given. pytho
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ from lark import Token, Tree
 from lark.exceptions import LarkError
 
 from validator.errors import SourceError
-from validator.model import Account, Part, Unknown
+from validator.model import Account, Estate, Part, Unknown, View, Wave
 
 FILE_NAME = "estate.auto.tfvars"
 TOO_LARGE = 4 * 1024 * 1024
@@ -108,6 +108,60 @@ def text(declared: Declared, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise SourceError(f"{declared.where(name)}: {name!r} must be a string that is not empty.")
     return value
+
+
+def estate(
+    declared: Declared,
+    env: str,
+    view: View,
+    seen: Callable[[Account], Account],
+    **more: Any,
+) -> Estate:
+    """The declared estate, with what `seen` adds to each of its accounts.
+
+    `more` are the fields that only some views have. Raises SourceError for a value that is not
+    what it must be; one that the env does not declare is Unknown.
+    """
+    target, staging, orchestration = accounts(declared)
+    return Estate(
+        env=env,
+        view=view,
+        source_region=text(declared, "source_region"),
+        recovery_region=text(declared, "recovery_region"),
+        target=seen(target),
+        staging=tuple(seen(account) for account in staging),
+        orchestration=seen(orchestration),
+        where=str(declared.file),
+        headroom=_whole(declared, "headroom"),
+        volumes_per_server=_whole(declared, "volumes_per_server"),
+        point_in_time_days=_whole(declared, "point_in_time_days"),
+        waves=_waves(declared),
+        **more,
+    )
+
+
+def _whole(declared: Declared, *path: str) -> int | Unknown:
+    value: Any = declared.values
+    for key in path:
+        if key not in value:
+            return Unknown(f"{declared.file} does not declare {'.'.join(path)}")
+        value = value[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise SourceError(
+            f"{declared.where(*path)}: {'.'.join(path)} must be a whole number, 0 or more."
+        )
+    return value
+
+
+def _waves(declared: Declared) -> tuple[Wave, ...] | Unknown:
+    if "recovery_waves" not in declared.values:
+        return Unknown(f"{declared.file} does not declare recovery_waves")
+    names = _object(declared, ("recovery_waves",))
+    return tuple(
+        Wave(name, declared.where("recovery_waves", name), servers)
+        for name in names
+        if isinstance(servers := _whole(declared, "recovery_waves", name), int)
+    )
 
 
 def _account(declared: Declared, part: Part, path: Path_) -> Account:

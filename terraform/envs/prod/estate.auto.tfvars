@@ -3,7 +3,9 @@ environment            = "prod"
 source_region          = "us-east-1"
 recovery_region        = "us-west-2"
 access_role_name       = "OrganizationAccountAccessRole"
+headroom               = 0
 point_in_time_days     = 7
+volumes_per_server     = 3
 source_cidrs           = ["10.0.0.0/8"]
 verifier_principal_arn = "arn:aws:iam::777788889999:role/drs-verify-prod"
 
@@ -35,4 +37,11 @@ staging_accounts = {
 orchestration = {
   account_id  = "777788889999"
   external_id = "ed3fb0a9-cc8c-56e9-8d3a-e1ecd364b423"
+}
+
+# Servers of the whole estate that are recovered at once.
+recovery_waves = {
+  wave-1 = 300
+  wave-2 = 300
+  wave-3 = 300
 }

@@ -10,6 +10,12 @@ variable "environment" {
   nullable    = false
 }
 
+variable "headroom" {
+  description = "Source servers of its replicating quota that each account keeps free, for servers that are installed again."
+  type        = number
+  nullable    = false
+}
+
 variable "orchestration" {
   description = "Account that the agent deployer runs in, and the external id of the verifier there."
   type = object({
@@ -28,6 +34,12 @@ variable "point_in_time_days" {
 variable "recovery_region" {
   description = "Region that servers replicate to and recover in."
   type        = string
+  nullable    = false
+}
+
+variable "recovery_waves" {
+  description = "Servers of the whole estate that are recovered at once, by wave."
+  type        = map(number)
   nullable    = false
 }
 
@@ -70,5 +82,11 @@ variable "target" {
 variable "verifier_principal_arn" {
   description = "The one principal that may assume the verifier roles."
   type        = string
+  nullable    = false
+}
+
+variable "volumes_per_server" {
+  description = "Volumes that a source server has on average, rounded up: each has its own snapshots."
+  type        = number
   nullable    = false
 }

@@ -3,7 +3,9 @@ environment            = "staging"
 source_region          = "us-east-1"
 recovery_region        = "us-west-2"
 access_role_name       = "OrganizationAccountAccessRole"
+headroom               = 0
 point_in_time_days     = 7
+volumes_per_server     = 3
 source_cidrs           = ["10.0.0.0/8"]
 verifier_principal_arn = "arn:aws:iam::777788889999:role/drs-verify-staging"
 
@@ -28,4 +30,11 @@ staging_accounts = {
 orchestration = {
   account_id  = "777788889999"
   external_id = "cbc7b75b-9aef-507c-8015-b59cee26de1c"
+}
+
+# Servers of the whole estate that are recovered at once.
+recovery_waves = {
+  wave-1 = 200
+  wave-2 = 200
+  wave-3 = 200
 }
