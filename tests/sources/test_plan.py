@@ -148,7 +148,14 @@ def protection(estate: Estate) -> list[Any]:
     """What the verdict on keys rests on."""
     return [
         [(k.account_id, k.region, k.policy, k.enabled) for k in known(account.keys)]
-        + [(t.account_id, t.ebs_encryption, t.key) for t in known(account.templates)]
+        + [
+            (
+                t.account_id,
+                t.ebs_encryption,
+                [k.policy for k in known(account.keys) if k.name == t.key],
+            )
+            for t in known(account.templates)
+        ]
         for account in estate.staging
     ]
 

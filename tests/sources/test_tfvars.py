@@ -6,7 +6,7 @@ import pytest
 
 from validator.errors import SourceError
 from validator.model import Part
-from validator.sources import tfvars
+from validator.sources import hcl, tfvars
 
 VARIABLES = """
 variable "environment" {
@@ -96,7 +96,7 @@ REFUSED = [
     pytest.param(GOOD + "target = {", "not valid HCL", id="cut-short"),
     pytest.param(b"\xff\xfe\x00", "UTF-8", id="not-text"),
     pytest.param("x = " + "[" * 3000 + "]" * 3000 + "\n", "", id="deep"),
-    pytest.param("# " + "x" * tfvars.TOO_LARGE, "larger", id="huge"),
+    pytest.param("# " + "x" * hcl.TOO_LARGE, "larger", id="huge"),
 ]
 
 

@@ -5,6 +5,7 @@ AWS's own words, never empty. Whether a server is extended is read from `staging
 the text of an ARN.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,19 +18,34 @@ from validator.model import (
     Account,
     Estate,
     Extension,
+    Ingress,
     Key,
     Part,
+    PointInTimeRule,
     ReplicationTemplate,
     Role,
+    SecurityGroup,
     SourceServer,
     Unknown,
 )
 from validator.quotas import QUOTAS, Quota
 from validator.sources import tfvars
+from validator.sources.resources import (
+    group_name,
+    key_name,
+    role_name,
+    sorted_ingress,
+    sorted_rules,
+    template_name,
+)
 from validator.sources.tfvars import Declared
 
 T = TypeVar("T")
 Json = dict[str, Any]
+
+_DRS_ALIAS = "alias/drs"
+_DRS_ROLE = "drs"
+"""How the modules' aliases and role names begin; other keys and roles are not the estate's."""
 
 
 def read(declared: Declared, env: str, opener: Opener) -> Estate:
@@ -39,16 +55,8 @@ def read(declared: Declared, env: str, opener: Opener) -> Estate:
     everyone = (target, *staging, orchestration)
     with ThreadPoolExecutor(max_workers=min(16, len(everyone))) as pool:
         seen = list(pool.map(lambda account: _account(account, opener, region), everyone))
-    return Estate(
-        env=env,
-        view="live",
-        source_region=tfvars.text(declared, "source_region"),
-        recovery_region=region,
-        target=seen[0],
-        staging=tuple(seen[1:-1]),
-        orchestration=seen[-1],
-        where=str(declared.file),
-    )
+    by_name = {account.name: account for account in seen}
+    return tfvars.estate(declared, env, "live", lambda account: by_name[account.name])
 
 
 def _account(account: Account, opener: Opener, region: str) -> Account:
@@ -61,15 +69,24 @@ def _account(account: Account, opener: Opener, region: str) -> Account:
             keys=blind,
             roles=blind,
             templates=blind,
+            security_groups=blind,
             servers=blind,
             quotas=tuple((quota.code, blind) for quota in QUOTAS),
         )
     replicates = account.part is not Part.ORCHESTRATION
+    items = _seen(lambda: tuple(_template_items(opened))) if replicates else ()
+    keys = items if isinstance(items, Unknown) else _seen(lambda: _keys(opened, account, items))
+    groups = items if isinstance(items, Unknown) else _seen(lambda: _groups(opened, account, items))
     return replace(
         account,
-        keys=_seen(lambda: tuple(_keys(opened))),
-        roles=_seen(lambda: tuple(_roles(opened))),
-        templates=_seen(lambda: tuple(_templates(opened))) if replicates else (),
+        keys=keys,
+        roles=_seen(lambda: tuple(_roles(opened, account))),
+        templates=items
+        if isinstance(items, Unknown)
+        else _seen(lambda: tuple(_template(item, opened, account, keys, groups) for item in items)),
+        security_groups=groups
+        if isinstance(groups, Unknown)
+        else tuple(group for _, group in groups),
         servers=_seen(lambda: tuple(_servers(opened))) if replicates else (),
         quotas=tuple((quota.code, _quota(opened, quota)) for quota in QUOTAS) if replicates else (),
     )
@@ -85,30 +102,43 @@ def _seen(read: Callable[[], T]) -> T | Unknown:
         return Unknown(f"AWS's answer lacks a part ({type(error).__name__}: {error})")
 
 
-def _keys(opened: Opened) -> Iterator[Key]:
+def _keys(opened: Opened, account: Account, templates: tuple[Json, ...]) -> tuple[Key, ...]:
+    """The keys of DRS: those that a template encrypts with, and those whose alias says so."""
     kms = opened.client("kms")
     aliases: dict[str, list[str]] = {}
     for alias in pages(kms, "list_aliases", "Aliases"):
         if "TargetKeyId" in alias:
             aliases.setdefault(alias["TargetKeyId"], []).append(alias["AliasName"])
+    used = {_key_arn(opened, item.get("ebsEncryptionKeyArn")) for item in templates}
+    found = []
     for item in pages(kms, "list_keys", "Keys"):
-        key = call(kms, "describe_key", KeyId=item["KeyId"])["KeyMetadata"]
-        if key["KeyManager"] != "CUSTOMER" or key["KeyState"].startswith("PendingDeletion"):
-            continue
-        yield Key(
-            name=key["Arn"],
-            where=key["Arn"],
-            account_id=key["Arn"].split(":")[4],
-            region=key["Arn"].split(":")[3],
-            aliases=tuple(sorted(aliases.get(key["KeyId"], ()))),
-            policy=_key_policy(kms, key["Arn"]),
-            enabled=key["KeyState"] == "Enabled",
-        )
+        names = tuple(sorted(aliases.get(item["KeyId"], ())))
+        if item["KeyArn"] in used or any(name.startswith(_DRS_ALIAS) for name in names):
+            key = _key(kms, item["KeyArn"], names)
+            if key is not None:
+                found.append(replace(key, name=key_name(key, account.name)))
+    return tuple(found)
 
 
-def _key_policy(kms: Client, arn: str) -> str | Unknown:
+def _key(kms: Client, arn: str, aliases: tuple[str, ...]) -> Key | None:
+    """The key as KMS shows it, None if it is AWS's own or about to be deleted."""
+    key = call(kms, "describe_key", KeyId=arn)["KeyMetadata"]
+    if key["KeyManager"] != "CUSTOMER" or key["KeyState"].startswith("PendingDeletion"):
+        return None
     named = {"KeyId": arn, "PolicyName": "default"}
-    return _seen(lambda: str(call(kms, "get_key_policy", **named)["Policy"]))
+    return Key(
+        name=arn,
+        where=arn,
+        account_id=arn.split(":")[4],
+        region=arn.split(":")[3],
+        aliases=aliases,
+        policy=_seen(lambda: str(call(kms, "get_key_policy", **named)["Policy"])),
+        enabled=key["KeyState"] == "Enabled",
+        rotated=_seen(
+            lambda: bool(call(kms, "get_key_rotation_status", KeyId=arn)["KeyRotationEnabled"])
+        ),
+        deletion_window=None,
+    )
 
 
 def _attached(iam: Client, role: str) -> tuple[str, ...] | Unknown:
@@ -118,30 +148,125 @@ def _attached(iam: Client, role: str) -> tuple[str, ...] | Unknown:
     )
 
 
-def _roles(opened: Opened) -> Iterator[Role]:
+def _permissions(
+    iam: Client, role: str, attached: tuple[str, ...] | Unknown
+) -> tuple[str, ...] | Unknown:
+    """The role's inline policies and its customer-managed ones, as JSON text."""
+    if isinstance(attached, Unknown):
+        return attached
+    found = []
+    for name in pages(iam, "list_role_policies", "PolicyNames", RoleName=role):
+        answer = call(iam, "get_role_policy", RoleName=role, PolicyName=name)
+        found.append(json.dumps(answer["PolicyDocument"]))
+    for arn in attached:
+        if ":iam::aws:policy/" not in arn:
+            version = call(iam, "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            answer = call(iam, "get_policy_version", PolicyArn=arn, VersionId=version)
+            found.append(json.dumps(answer["PolicyVersion"]["Document"]))
+    return tuple(sorted(found))
+
+
+def _roles(opened: Opened, account: Account) -> Iterator[Role]:
+    """The roles of the estate: those whose name begins as its modules name them."""
     iam = opened.client("iam")
-    for role in pages(iam, "list_roles", "Roles", PathPrefix="/service-role/"):
-        yield Role(
-            name=role["RoleName"],
-            where=role["Arn"],
+    for item in pages(iam, "list_roles", "Roles"):
+        name = item["RoleName"]
+        if not name.lower().startswith(_DRS_ROLE):
+            continue
+        attached = _attached(iam, name)
+        role = Role(
+            name=item["Arn"],
+            where=item["Arn"],
             account_id=opened.account_id,
-            path=role["Path"],
-            trust=json.dumps(role["AssumeRolePolicyDocument"]),
-            managed_policies=_attached(iam, role["RoleName"]),
+            role_name=name,
+            path=item["Path"],
+            trust=json.dumps(item["AssumeRolePolicyDocument"]),
+            managed_policies=attached,
+            permissions=_seen(functools.partial(_permissions, iam, name, attached)),
         )
+        yield replace(role, name=role_name(role, account.name))
 
 
-def _templates(opened: Opened) -> Iterator[ReplicationTemplate]:
-    drs = opened.client("drs")
-    for item in pages(drs, "describe_replication_configuration_templates", "items"):
-        yield ReplicationTemplate(
-            name=item["arn"],
-            where=item["arn"],
+def _template_items(opened: Opened) -> Iterator[Json]:
+    yield from pages(opened.client("drs"), "describe_replication_configuration_templates", "items")
+
+
+def _template(
+    item: Json,
+    opened: Opened,
+    account: Account,
+    keys: tuple[Key, ...] | Unknown,
+    groups: tuple[tuple[str, SecurityGroup], ...] | Unknown,
+) -> ReplicationTemplate:
+    key = _key_arn(opened, item.get("ebsEncryptionKeyArn"))
+    names = {k.where: k.name for k in keys} if not isinstance(keys, Unknown) else {}
+    used = item["replicationServersSecurityGroupsIDs"]
+    template = ReplicationTemplate(
+        name=item["arn"],
+        where=item["arn"],
+        account_id=opened.account_id,
+        region=opened.region,
+        ebs_encryption=item["ebsEncryption"],
+        key=names.get(key, key) if isinstance(key, str) else key,
+        point_in_time=sorted_rules(
+            PointInTimeRule(
+                rule["units"],
+                rule["interval"],
+                rule["retentionDuration"],
+                rule.get("enabled", True),
+            )
+            for rule in item["pitPolicy"]
+        ),
+        data_plane_routing=item["dataPlaneRouting"],
+        public_ip=item["createPublicIP"],
+        default_security_group=item["associateDefaultSecurityGroup"],
+        security_groups=groups
+        if isinstance(groups, Unknown)
+        else tuple(sorted({i: g.name for i, g in groups}.get(each, each) for each in used)),
+    )
+    return replace(template, name=template_name(template, account.name))
+
+
+def _groups(
+    opened: Opened, account: Account, templates: tuple[Json, ...]
+) -> tuple[tuple[str, SecurityGroup], ...]:
+    """The security groups that the templates use, by id, with all that they let in."""
+    ids = sorted({id_ for item in templates for id_ in item["replicationServersSecurityGroupsIDs"]})
+    if not ids:
+        return ()
+    ec2 = opened.client("ec2")
+    wanted = [{"Name": "group-id", "Values": ids}]
+    ingress: dict[str, list[Ingress]] = {}
+    for rule in pages(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=wanted):
+        if not rule["IsEgress"]:
+            ingress.setdefault(rule["GroupId"], []).append(_ingress(rule))
+    found = []
+    for item in pages(ec2, "describe_security_groups", "SecurityGroups", Filters=wanted):
+        id_ = item["GroupId"]
+        group = SecurityGroup(
+            name=f"security group {item['GroupName']}",
+            where=id_,
             account_id=opened.account_id,
             region=opened.region,
-            ebs_encryption=item["ebsEncryption"],
-            key=_key_arn(opened, item.get("ebsEncryptionKeyArn")),
+            ingress=sorted_ingress(ingress.get(id_, ())),
         )
+        found.append((id_, replace(group, name=group_name(group, account.name))))
+    return tuple(found)
+
+
+def _ingress(rule: Json) -> Ingress:
+    every = rule["IpProtocol"] == "-1"
+    source = rule.get("CidrIpv4") or rule.get("CidrIpv6")
+    if source is None and rule.get("ReferencedGroupInfo"):
+        source = "security group"
+    if source is None and rule.get("PrefixListId"):
+        source = "prefix list"
+    return Ingress(
+        protocol=rule["IpProtocol"],
+        from_port=None if every else rule["FromPort"],
+        to_port=None if every else rule["ToPort"],
+        source=source or Unknown(f"{rule['SecurityGroupRuleId']} shows no source"),
+    )
 
 
 def _key_arn(opened: Opened, named: str | None) -> str | None | Unknown:

@@ -7,18 +7,19 @@ that kind of resource unknown in every account, since it could stand in any of t
 Format: https://developer.hashicorp.com/terraform/internals/json-format
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from validator.errors import SourceError
-from validator.model import Account, Change, Estate, Key, ReplicationTemplate, Role, Unknown
+from validator.model import Change, Estate, Placement, Provider, Unknown
 from validator.sources import tfvars
+from validator.sources.resources import READ, Resources, placer
 from validator.sources.tfvars import Declared
 
 Json = dict[str, Any]
-Placed = TypeVar("Placed", Key, Role, ReplicationTemplate)
 
 _STEP = re.compile(r'\.?([A-Za-z0-9_-]+)|\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]')
 _INDEX = re.compile(r"\[[^\]]*\]")
@@ -55,6 +56,7 @@ class _Module:
 class _Resource:
     """A resource that exists once the plan is applied, with its configuration if it has one."""
 
+    plan: "_Plan"
     address: str
     type: str
     module: _Module
@@ -62,17 +64,78 @@ class _Resource:
     after: Json
     after_unknown: Json
 
-    def value(self, plan: "_Plan", attribute: str) -> Any:
-        """The attribute's planned value, or Unknown naming the references that hide it."""
-        if self.after_unknown.get(attribute):
-            culprits = plan.culprits(self, attribute)
+    @property
+    def where(self) -> str:
+        return self.address
+
+    @property
+    def account_id(self) -> str | Unknown:
+        return self.plan.account_id(self.config)
+
+    @property
+    def region(self) -> str | Unknown:
+        own = self.after.get("region")
+        if isinstance(own, str):
+            return own
+        value = self.plan.provider_value(self.config, "region")
+        return value if isinstance(value, (str, Unknown)) else Unknown("its Region is no text")
+
+    def given(self, attribute: str) -> bool:
+        return attribute in self._expressions
+
+    @property
+    def _expressions(self) -> Json:
+        return _mapping((self.config or {}).get("expressions"))
+
+    def value(self, attribute: str) -> Any:
+        """The planned value; what is not known in it is Unknown, naming the references that hide it."""
+        hidden = self.after_unknown.get(attribute)
+        if hidden is True:
+            culprits = self.plan.culprits(self, attribute)
             return Unknown(
                 f"{self.address}.{attribute} is known only after apply"
                 + (f", because it refers to {', '.join(culprits)}" if culprits else "")
             )
         if attribute not in self.after:
             return Unknown(f"the plan does not show {self.address}.{attribute}")
-        return self.after[attribute]
+        return _merged(self.after[attribute], hidden, f"{self.address}.{attribute}")
+
+    def linked(self, attribute: str, type_: str) -> tuple[str, ...] | Unknown:
+        """The addresses of the resources of `type_` that an attribute refers to.
+
+        A value that is written as text, or refers to a resource outside the plan, is Unknown.
+        """
+        expression = self._expressions.get(attribute)
+        value = self.after.get(attribute)
+        if expression is None or "constant_value" in expression:
+            if value in (None, []) and not self.after_unknown.get(attribute):
+                return ()
+            return Unknown(f"{self.address}.{attribute} does not refer to a resource")
+        found = set(self.plan.linked(self.module, expression, 0))
+        matches = tuple(
+            other.address
+            for other in self.plan.of_type(type_)
+            if _INDEX.sub("", other.address) in found
+        )
+        hidden = self.after_unknown.get(attribute)
+        lists = [each for each in (value, hidden) if isinstance(each, list)]
+        if len(matches) == len(found) == max([1, *map(len, lists)]):
+            return matches
+        return Unknown(
+            f"{self.address}.{attribute} refers to {len(matches)} resources of type {type_}"
+        )
+
+
+def _merged(value: Any, hidden: Any, what: str) -> Any:
+    """The value with Unknown wherever `hidden`, of the same shape, says so."""
+    if hidden is True:
+        return Unknown(f"part of {what} is known only after apply")
+    if isinstance(value, dict) and isinstance(hidden, dict):
+        return {key: _merged(value.get(key), hidden.get(key), what) for key in {*value, *hidden}}
+    if isinstance(value, list) and isinstance(hidden, list):
+        pairs = itertools.zip_longest(value, hidden)
+        return [_merged(each, under, what) for each, under in pairs]
+    return value
 
 
 class _Plan:
@@ -92,11 +155,12 @@ class _Plan:
 
     def _resource(self, change: Json) -> _Resource:
         address = change["address"]
-        module = self._module(change.get("module_address", ""))
+        module = self.module(change.get("module_address", ""))
         plain = _INDEX.sub("", address).removeprefix(f"{module.address}.")
         detail = change["change"]
         unknown = detail.get("after_unknown")
         return _Resource(
+            plan=self,
             address=address,
             type=change["type"],
             module=module,
@@ -105,7 +169,8 @@ class _Plan:
             after_unknown=unknown if isinstance(unknown, dict) else {},
         )
 
-    def _module(self, address: str) -> _Module:
+    def module(self, address: str) -> _Module:
+        """The module of the configuration at an address."""
         module = self.root
         for name in _INDEX.sub("", address).split(".")[1::2]:
             module = module.child(name) or _Module(f"{module.address}.module.{name}", {}, module)
@@ -117,7 +182,7 @@ class _Plan:
 
     def account_id(self, config: Json | None) -> str | Unknown:
         """The one account that the resource's provider may act in (`allowed_account_ids`)."""
-        allowed = self._provider_value(config, "allowed_account_ids")
+        allowed = self.provider_value(config, "allowed_account_ids")
         if isinstance(allowed, Unknown):
             return allowed
         ids = allowed if isinstance(allowed, list) else [allowed]
@@ -125,26 +190,36 @@ class _Plan:
             return Unknown(f"its provider allows {len(ids)} accounts, so it may stand in any")
         return ids[0]
 
-    def region(self, resource: _Resource) -> str | Unknown:
-        """The Region of a resource: its own (provider 6), else its provider's."""
-        own = resource.after.get("region")
-        if isinstance(own, str):
-            return own
-        value = self._provider_value(resource.config, "region")
-        return value if isinstance(value, (str, Unknown)) else Unknown("its Region is no text")
-
-    def _provider_value(self, config: Json | None, name: str) -> Any:
+    def provider_value(self, config: Json | None, name: str) -> Any:
+        """What the resource's provider sets `name` to, as far as the plan tells."""
         key = (config or {}).get("provider_config_key")
         provider = self.providers.get(key) if isinstance(key, str) else None
         expression = _mapping(_mapping(provider).get("expressions")).get(name)
         if expression is None:
             return Unknown(f"its provider {key or '(none)'} does not set {name}")
+        return self.expression_value(expression, f"{name} of its provider {key}")
+
+    def expression_value(self, expression: Any, what: str) -> Any:
+        """The value of a constant, or of one variable of the root module."""
         if "constant_value" in expression:
             return expression["constant_value"]
         references = _longest(_references(expression))
         if len(references) == 1 and references[0].startswith("var."):
             return self._variable(references[0])
-        return Unknown(f"{name} of its provider {key} is not one variable")
+        return Unknown(f"{what} is not one variable")
+
+    def landed(self, module: _Module) -> set[str | Unknown]:
+        """The accounts that the resources of a module, and of those in it, stand in."""
+        accounts = {
+            self.account_id(resource)
+            for resource in _objects(module.config.get("resources"))
+            if resource.get("mode") == "managed"
+            and not str(resource.get("provider_config_key", "")).endswith("terraform")
+        }
+        for name in _mapping(module.config.get("module_calls")):
+            child = module.child(name)
+            accounts |= self.landed(child) if child is not None else set()
+        return accounts
 
     def _variable(self, reference: str) -> Any:
         value: Any = self.variables
@@ -157,34 +232,13 @@ class _Plan:
                 return Unknown(f"the plan gives no value for {reference}")
         return value
 
-    def linked(self, resource: _Resource, attribute: str, type_: str) -> str | None | Unknown:
-        """The address of the resource of `type_` that an attribute refers to.
-
-        None if the attribute is not set. A value that is written as text, or refers to a resource
-        outside the plan, is Unknown.
-        """
-        expression = _mapping((resource.config or {}).get("expressions")).get(attribute)
-        if expression is None or "constant_value" in expression:
-            value = resource.after.get(attribute)
-            if value is None and not resource.after_unknown.get(attribute):
-                return None
-            return Unknown(f"{resource.address}.{attribute} does not refer to a resource")
-        found = set(self._linked(resource.module, expression, 0))
-        matches = [
-            other.address for other in self.of_type(type_) if _INDEX.sub("", other.address) in found
-        ]
-        if len(matches) == 1 and len(found) == 1:
-            return matches[0]
-        return Unknown(
-            f"{resource.address}.{attribute} refers to {len(matches)} resources of type {type_}"
-        )
-
-    def _linked(self, module: _Module, expression: Any, depth: int) -> Iterator[str]:
+    def linked(self, module: _Module, expression: Any, depth: int) -> Iterator[str]:
+        """The addresses, without indices, of the resources that an expression leads to."""
         if depth > _DEEPEST:
             return
         for reference in _longest(_references(expression)):
             for scope, target in _follow(module, reference):
-                yield from self._linked(scope, target, depth + 1)
+                yield from self.linked(scope, target, depth + 1)
             steps = _steps(reference)
             if module.resource(".".join(steps[:2])) and steps[0] != "data":
                 yield ".".join(filter(None, (module.address, *steps[:2])))
@@ -249,33 +303,61 @@ def read(document: object, declared: Declared, env: str) -> Estate:
 
 
 def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
-    accounts = tfvars.accounts(declared)
-    ids = {account.id for account in (accounts[0], *accounts[1], accounts[2])}
-    keys = _place(ids, tuple(_keys(plan)))
-    roles = _place(ids, tuple(_roles(plan)))
-    templates = _place(ids, tuple(_templates(plan)))
-
-    def seen(account: Account) -> Account:
-        return replace(
-            account,
-            keys=_in_account(account, keys),
-            roles=_in_account(account, roles),
-            templates=_in_account(account, templates),
-            servers=Unknown("a plan does not show live servers"),
-        )
-
-    names = {account.id: account.name for account in (accounts[0], *accounts[1], accounts[2])}
-    return Estate(
-        env=env,
-        view="plan",
-        source_region=tfvars.text(declared, "source_region"),
-        recovery_region=tfvars.text(declared, "recovery_region"),
-        target=seen(accounts[0]),
-        staging=tuple(seen(account) for account in accounts[1]),
-        orchestration=seen(accounts[2]),
-        where=str(declared.file),
+    target, staging, orchestration = tfvars.accounts(declared)
+    accounts = (target, *staging, orchestration)
+    resources = Resources(tuple(each for each in plan.resources if each.type in READ), {})
+    names = {account.id: account.name for account in accounts}
+    return tfvars.estate(
+        declared,
+        env,
+        "plan",
+        placer(resources, accounts),
+        providers=tuple(_providers(plan)),
+        placements=tuple(_placements(plan, declared)),
         changes=tuple(_changes(plan, names)),
     )
+
+
+def _providers(plan: _Plan) -> Iterator[Provider]:
+    for key, config in plan.providers.items():
+        if _mapping(config).get("name") != "aws":
+            continue
+        wired = {"provider_config_key": key}
+        allowed = plan.provider_value(wired, "allowed_account_ids")
+        region = plan.provider_value(wired, "region")
+        ids = allowed if isinstance(allowed, list) else [allowed]
+        known = all(isinstance(each, str) for each in ids)
+        assumes = "assume_role" in _mapping(_mapping(config).get("expressions"))
+        one = ids[0] if known and len(ids) == 1 else Unknown(f"{key} allows {len(ids)} accounts")
+        yield Provider(
+            name=key,
+            where=f"provider {key}",
+            region=region if isinstance(region, (str, Unknown)) else Unknown("it is no text"),
+            allowed=tuple(ids) if known else Unknown(f"{key} does not show allowed_account_ids"),
+            # NOTE: a plan exists only if the provider found the account of its credentials among
+            # the allowed ones, so a single allowed account is the one that it acts in.
+            role_account_id=(one if assumes else None),
+        )
+
+
+def _placements(plan: _Plan, declared: Declared) -> Iterator[Placement]:
+    for name, call in _mapping(plan.root.config.get("module_calls")).items():
+        module = plan.root.child(name)
+        landed = plan.landed(module) if module is not None else set()
+        for account_id in sorted(landed, key=str):
+            argument = _mapping(_mapping(call).get("expressions")).get("account_id")
+            given = None if argument is None else plan.expression_value(argument, "account_id")
+            meant = tfvars.meant(declared, name) if given is None else given
+            if meant is None:
+                continue
+            yield Placement(
+                name=f"module.{name}",
+                where=f"module.{name}",
+                declared_id=meant
+                if isinstance(meant, (str, Unknown))
+                else Unknown("its account_id is no text"),
+                account_id=account_id,
+            )
 
 
 def _checked(document: object, declared: Declared, env: str) -> Json:
@@ -325,109 +407,38 @@ def _within(declared: Any, planned: Any) -> bool:
     return bool(declared == planned)
 
 
-def _keys(plan: _Plan) -> Iterator[Key]:
-    aliases: dict[str, list[str]] = {}
-    blind: Unknown | None = None
-    for alias in plan.of_type("aws_kms_alias"):
-        key, name = plan.linked(alias, "target_key_id", "aws_kms_key"), alias.value(plan, "name")
-        if isinstance(key, str) and isinstance(name, str):
-            aliases.setdefault(key, []).append(name)
-        else:
-            blind = Unknown(f"{alias.address} does not show which key it names")
-    policies: dict[str, Any] = {}
-    astray: Unknown | None = None
-    for policy in plan.of_type("aws_kms_key_policy"):
-        key = plan.linked(policy, "key_id", "aws_kms_key")
-        if not isinstance(key, str):
-            astray = Unknown(f"{policy.address} does not show whose policy it is")
-        elif key in policies:
-            policies[key] = Unknown(f"{key} has more than one aws_kms_key_policy")
-        else:
-            policies[key] = policy.value(plan, "policy")
-    for resource in plan.of_type("aws_kms_key"):
-        enabled = resource.value(plan, "is_enabled")
-        yield Key(
-            name=resource.address,
-            where=resource.address,
-            account_id=plan.account_id(resource.config),
-            region=plan.region(resource),
-            aliases=blind or tuple(sorted(aliases.get(resource.address, ()))),
-            policy=astray or _text(policies.get(resource.address, resource.value(plan, "policy"))),
-            enabled=enabled
-            if isinstance(enabled, (bool, Unknown))
-            else Unknown("no true or false"),
-        )
-
-
-def _roles(plan: _Plan) -> Iterator[Role]:
-    attached: dict[str, list[str]] = {}
-    blind: Unknown | None = None
-    for attachment in plan.of_type("aws_iam_role_policy_attachment"):
-        role = plan.linked(attachment, "role", "aws_iam_role")
-        arn = attachment.value(plan, "policy_arn")
-        if isinstance(role, str) and isinstance(arn, str):
-            attached.setdefault(role, []).append(arn)
-        else:
-            blind = Unknown(f"{attachment.address} does not show what it attaches to which role")
-    for resource in plan.of_type("aws_iam_role"):
-        yield Role(
-            name=_text(resource.value(plan, "name")),
-            where=resource.address,
-            account_id=plan.account_id(resource.config),
-            path=_text(resource.value(plan, "path")),
-            trust=_text(resource.value(plan, "assume_role_policy")),
-            managed_policies=blind or tuple(sorted(attached.get(resource.address, ()))),
-        )
-
-
-def _templates(plan: _Plan) -> Iterator[ReplicationTemplate]:
-    for resource in plan.of_type("aws_drs_replication_configuration_template"):
-        yield ReplicationTemplate(
-            name=resource.address,
-            where=resource.address,
-            account_id=plan.account_id(resource.config),
-            region=plan.region(resource),
-            ebs_encryption=_text(resource.value(plan, "ebs_encryption")),
-            key=plan.linked(resource, "ebs_encryption_key_arn", "aws_kms_key"),
-        )
-
-
-def _place(ids: set[str], resources: tuple[Placed, ...]) -> tuple[Placed, ...] | Unknown:
-    """The resources, or Unknown if one of them could stand in any account or in a foreign one."""
-    for resource in resources:
-        if isinstance(resource.account_id, Unknown):
-            return Unknown(
-                f"the account of {resource.where} is not known: {resource.account_id.reason}"
-            )
-        if resource.account_id not in ids:
-            return Unknown(
-                f"{resource.where} stands in account {resource.account_id}, "
-                "which is not declared in the estate"
-            )
-    return resources
-
-
-def _in_account(
-    account: Account, resources: tuple[Placed, ...] | Unknown
-) -> tuple[Placed, ...] | Unknown:
-    if isinstance(resources, Unknown):
-        return resources
-    return tuple(each for each in resources if each.account_id == account.id)
-
-
 def _changes(plan: _Plan, names: Mapping[str, str]) -> Iterator[Change]:
     for change in plan.changes:
-        actions = tuple(str(action) for action in change["change"]["actions"])
+        detail = change["change"]
+        actions = tuple(str(action) for action in detail["actions"])
         if change["mode"] != "managed" or actions == ("no-op",):
             continue
         if change.get("provider_name") == _BUILTIN_PROVIDER:
             continue
-        module = plan._module(change.get("module_address", ""))
+        module = plan.module(change.get("module_address", ""))
         plain = _INDEX.sub("", change["address"]).removeprefix(f"{module.address}.")
         account = plan.account_id(module.resource(plain))
         if isinstance(account, str):
             account = names.get(account, account)
-        yield Change(change["address"], account, actions)
+        yield Change(
+            address=change["address"],
+            type=change["type"],
+            account=account,
+            actions=actions,
+            changed=tuple(_changed(detail)),
+        )
+
+
+def _changed(detail: Json) -> Iterator[str]:
+    """The attributes that differ after an update or a replacement, or may."""
+    before, after = detail.get("before"), detail.get("after")
+    unknown = detail.get("after_unknown")
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return
+    hidden = unknown if isinstance(unknown, dict) else {}
+    for attribute in sorted({*before, *after, *hidden}):
+        if hidden.get(attribute) or before.get(attribute) != after.get(attribute):
+            yield attribute
 
 
 def _remains(change: Json) -> bool:
@@ -485,10 +496,6 @@ def _longest(references: Iterator[str]) -> list[str]:
 
 def _steps(reference: str) -> list[str]:
     return [name or text or index for name, text, index in _STEP.findall(reference)]
-
-
-def _text(value: Any) -> str | Unknown:
-    return value if isinstance(value, (str, Unknown)) else Unknown("it is no text in the plan")
 
 
 def _mapping(value: object) -> Json:

@@ -1,7 +1,7 @@
 """The declared truth: `estate.auto.tfvars` of an env, checked against the types in its `variables.tf`.
 
 Terraform drops a misspelt key of an object in silence, so the file is read here first, strictly:
-literals only, no key twice, every key declared, every declared key given. python-hcl2 lives here.
+literals only, no key twice, every key declared, every declared key given.
 """
 
 import json
@@ -10,24 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import hcl2
 from lark import Token, Tree
-from lark.exceptions import LarkError
 
 from validator.errors import SourceError
 from validator.model import Account, Estate, Part, Unknown, View, Wave
+from validator.sources import hcl
+from validator.sources.hcl import Node
 
 FILE_NAME = "estate.auto.tfvars"
-TOO_LARGE = 4 * 1024 * 1024
-"""Bytes above which a declared file is refused rather than parsed."""
-
 _PRIMITIVES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
     "bool": (bool,),
 }
 
-Node = Tree[Token]
 Path_ = tuple[str, ...]
 
 
@@ -83,7 +79,7 @@ def _literals(file: Path, lines: dict[Path_, int]) -> dict[str, Any]:
     try:
         return {
             name: _value(file, expression, (name,), lines)
-            for name, expression in _attributes(file, _parse(file), lines)
+            for name, expression in _attributes(file, hcl.tree(file), lines)
         }
     except RecursionError as error:
         raise SourceError(f"{file}: nested too deeply to be read.") from error
@@ -100,6 +96,18 @@ def accounts(declared: Declared) -> tuple[Account, tuple[Account, ...], Account]
         for name in _object(declared, ("staging_accounts",))
     )
     return target, staging, _account(declared, Part.ORCHESTRATION, ("orchestration",))
+
+
+def meant(declared: Declared, call: str) -> str | None:
+    """The id of the account that a module call is for by its name, None if the name says nothing.
+
+    The calls of an account's file begin with the account's name, such as `staging_1_trust`.
+    """
+    target, staging, orchestration = accounts(declared)
+    for account in (target, *staging, orchestration):
+        if call.startswith(f"{account.name.replace('-', '_')}_"):
+            return account.id
+    return None
 
 
 def text(declared: Declared, name: str) -> str:
@@ -189,69 +197,23 @@ def _object(declared: Declared, path: Path_) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value)
 
 
-def _parse(file: Path) -> Node:
-    """The syntax tree of an HCL file, with LF line ends and no byte-order mark."""
-    try:
-        if file.stat().st_size > TOO_LARGE:
-            raise SourceError(f"{file}: larger than {TOO_LARGE} bytes; refusing to read it.")
-        content = file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise SourceError(f"{file}: missing. Every env declares its estate there.") from None
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{file}: not UTF-8 text (byte {error.start}).") from error
-    try:
-        return cast("Node", hcl2.parses_to_tree(content.replace("\r\n", "\n") + "\n"))
-    except LarkError as error:
-        line = getattr(error, "line", None)
-        place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
-        reason = str(error).splitlines()[0]
-        raise SourceError(f"{place}: not valid HCL: {reason}") from error
-
-
-def _subtrees(node: Node, *names: str) -> list[Node]:
-    return [c for c in node.children if isinstance(c, Tree) and c.data in names]
-
-
-def _body(tree: Node) -> Node:
-    bodies = _subtrees(tree, "body")
-    return bodies[0] if bodies else Tree("body", [])
-
-
 def _attributes(file: Path, tree: Node, lines: dict[Path_, int]) -> Iterator[tuple[str, Node]]:
     """The top-level attributes of a tfvars file; anything else in it is an error."""
-    for child in _body(tree).children:
+    for child in hcl.body(tree).children:
         if not isinstance(child, Tree) or child.data == "new_line_or_comment":
             continue
         if child.data != "attribute":
             raise SourceError(f"{file}:{child.meta.line}: only `name = value` may stand here.")
-        name, expression = _identifier(child), cast("Node", child.children[-1])
+        name, expression = hcl.name(child), cast("Node", child.children[-1])
         if (name,) in lines:
             raise SourceError(f"{file}:{child.meta.line}: {name!r} is declared twice.")
         lines[(name,)] = child.meta.line
         yield name, expression
 
 
-def _identifier(node: Node) -> str:
-    return str(next(node.scan_values(lambda token: isinstance(token, Token))))
-
-
-def _inner(node: Node) -> Node:
-    """The expression without the `expr_term` wrappers and line ends around it."""
-    while node.data == "expr_term":
-        parts = [
-            c for c in node.children if isinstance(c, Tree) and c.data != "new_line_or_comment"
-        ]
-        if len(parts) != 1:
-            break
-        node = parts[0]
-    return node
-
-
 def _value(file: Path, expression: Node, path: Path_, lines: dict[Path_, int]) -> Any:
     """A literal as plain data; `lines` gains the line of every key on the way."""
-    node = _inner(expression)
+    node = hcl.inner(expression)
     tokens = [str(c) for c in node.children if isinstance(c, Token)]
     match node.data:
         case "string":
@@ -285,12 +247,12 @@ def _value(file: Path, expression: Node, path: Path_, lines: dict[Path_, int]) -
 def _elements(
     file: Path, node: Node, path: Path_, lines: dict[Path_, int]
 ) -> Iterator[tuple[str, Any]]:
-    for element in _subtrees(node, "object_elem"):
-        key_node = _inner(cast("Node", element.children[0].children[0]))  # type: ignore[union-attr]
+    for element in hcl.subtrees(node, "object_elem"):
+        key_node = hcl.inner(cast("Node", element.children[0].children[0]))  # type: ignore[union-attr]
         if key_node.data not in {"identifier", "string"}:
             raise SourceError(f"{file}:{element.meta.line}: a key must be a plain name or text.")
         key = (
-            _identifier(key_node)
+            hcl.name(key_node)
             if key_node.data == "identifier"
             else _string(file, key_node, path, lines)
         )
@@ -322,15 +284,15 @@ def _nearest(file: Path, path: Path_, lines: Mapping[Path_, int]) -> str:
 
 def _variable_types(file: Path) -> Iterator[tuple[str, Node]]:
     """The type expression of each variable block; raises SourceError where one has none."""
-    for block in _subtrees(_body(_parse(file)), "block"):
-        if _identifier(block) != "variable":
+    for block in hcl.subtrees(hcl.body(hcl.tree(file)), "block"):
+        if hcl.name(block) != "variable":
             continue
-        label = _subtrees(block, "string")
+        label = hcl.subtrees(block, "string")
         name = _string(file, label[0], ("variable",), {}) if label else "?"
         types = [
             cast("Node", attribute.children[-1])
-            for attribute in _subtrees(_body(block), "attribute")
-            if _identifier(attribute) == "type"
+            for attribute in hcl.subtrees(hcl.body(block), "attribute")
+            if hcl.name(attribute) == "type"
         ]
         if len(types) != 1:
             raise SourceError(f"{file}:{block.meta.line}: variable {name!r} must have one type.")
@@ -339,9 +301,9 @@ def _variable_types(file: Path) -> Iterator[tuple[str, Node]]:
 
 def _check(declared: Declared, value: Any, type_: Node, path: Path_) -> None:
     """Raises SourceError unless `value` is exactly of the Terraform type that `type_` writes."""
-    where, name, node = declared.where(*path), ".".join(path), _inner(type_)
+    where, name, node = declared.where(*path), ".".join(path), hcl.inner(type_)
     if node.data == "identifier":
-        kind = _identifier(node)
+        kind = hcl.name(node)
         if kind == "any":
             return
         allowed = _PRIMITIVES.get(kind)
@@ -353,7 +315,7 @@ def _check(declared: Declared, value: Any, type_: Node, path: Path_) -> None:
         return
     if node.data != "function_call":
         raise SourceError(f"{where}: the type of {name} cannot be read.")
-    kind, arguments = _identifier(node), _arguments(node)
+    kind, arguments = hcl.name(node), _arguments(node)
     match kind:
         case "optional":
             _check(declared, value, arguments[0], path)
@@ -378,8 +340,8 @@ def _check_object(declared: Declared, value: Any, type_: Node, path: Path_) -> N
     if not isinstance(value, dict):
         raise SourceError(f"{where}: {name} must be an object.")
     types = {
-        _identifier(element): cast("Node", element.children[-1])
-        for element in _subtrees(_inner(type_), "object_elem")
+        hcl.name(element): cast("Node", element.children[-1])
+        for element in hcl.subtrees(hcl.inner(type_), "object_elem")
     }
     for key, item in value.items():
         if key not in types:
@@ -389,21 +351,21 @@ def _check_object(declared: Declared, value: Any, type_: Node, path: Path_) -> N
             )
         _check(declared, item, types[key], (*path, key))
     for key, item_type in types.items():
-        node = _inner(item_type)
-        optional = node.data == "function_call" and _identifier(node) == "optional"
+        node = hcl.inner(item_type)
+        optional = node.data == "function_call" and hcl.name(node) == "optional"
         if key not in value and not optional:
             raise SourceError(f"{where}: {name} lacks {key!r}.")
 
 
 def _arguments(node: Node) -> list[Node]:
-    lists = _subtrees(node, "arguments")
+    lists = hcl.subtrees(node, "arguments")
     found = [
         c
         for c in (lists[0].children if lists else [])
         if isinstance(c, Tree) and c.data != "new_line_or_comment"
     ]
     if not found:
-        raise SourceError(f"a type constructor {_identifier(node)!r} without its type.")
+        raise SourceError(f"a type constructor {hcl.name(node)!r} without its type.")
     return found
 
 

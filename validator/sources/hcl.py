@@ -1,0 +1,279 @@
+"""HCL as structure: blocks, attributes with their lines, and what each expression refers to.
+
+Nothing is evaluated here. python-hcl2 and its parser live in this file and in `tfvars.py`.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import hcl2
+from lark import Token, Tree
+from lark.exceptions import LarkError
+
+from validator.errors import SourceError
+
+TOO_LARGE = 4 * 1024 * 1024
+"""Bytes above which a file is refused rather than parsed."""
+
+Node = Tree[Token]
+Reference = tuple[str, ...]
+"""A reference by its steps, such as ("var", "target", "account_id"); "*" is an index that is computed."""
+
+DIRECTIVE = "%{}"
+"""Stands among the functions of an expression that holds a template directive."""
+
+_SCOPES = frozenset(["var", "local", "module", "data", "each", "count", "path", "terraform"])
+_CHAINS = frozenset(
+    ["get_attr_expr_term", "index_expr_term", "attr_splat_expr_term", "full_splat_expr_term"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One expression: its text and line, what it refers to, and the functions that it calls.
+
+    `bare` is the one reference that it consists of, None for anything more.
+    """
+
+    text: str
+    line: int
+    references: tuple[Reference, ...]
+    functions: frozenset[str]
+    bare: Reference | None
+    node: Node = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block, or a whole file as a block without type; `blocks` are in the file's order."""
+
+    type: str
+    labels: tuple[str, ...]
+    line: int
+    attributes: Mapping[str, Expression]
+    blocks: tuple["Block", ...]
+
+    def of_type(self, type_: str) -> Iterator["Block"]:
+        """The blocks of one type that stand directly in this one."""
+        return (block for block in self.blocks if block.type == type_)
+
+
+def tree(file: Path) -> Node:
+    """The syntax tree of an HCL file; raises SourceError."""
+    text = _text(file)
+    try:
+        return _tree(text)
+    except LarkError as error:
+        line = getattr(error, "line", None)
+        place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
+        reason = str(error).splitlines()[0]
+        raise SourceError(f"{place}: not valid HCL: {reason}") from error
+    except RecursionError as error:
+        raise SourceError(f"{file}: nested too deeply to be read.") from error
+
+
+def block(file: Path) -> Block:
+    """An HCL file as one block; raises SourceError."""
+    tree(file)
+    try:
+        return _file(_text(file))
+    except RecursionError as error:
+        raise SourceError(f"{file}: nested too deeply to be read.") from error
+
+
+def _text(file: Path) -> str:
+    """The text of a file, with LF line ends and no byte-order mark; raises SourceError."""
+    try:
+        if file.stat().st_size > TOO_LARGE:
+            raise SourceError(f"{file}: larger than {TOO_LARGE} bytes; refusing to read it.")
+        content = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SourceError(f"{file}: missing. Every env declares its estate there.") from None
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{file}: not UTF-8 text (byte {error.start}).") from error
+    return content.replace("\r\n", "\n") + "\n"
+
+
+# Envs share their modules, and often whole files: each text is parsed once.
+@functools.lru_cache(maxsize=1024)
+def _tree(text: str) -> Node:
+    return cast("Node", hcl2.parses_to_tree(text))
+
+
+@functools.lru_cache(maxsize=1024)
+def _file(text: str) -> Block:
+    return _block("", (), 1, body(_tree(text)), text)
+
+
+def _block(type_: str, labels: tuple[str, ...], line: int, inner: Node, text: str) -> Block:
+    attributes: dict[str, Expression] = {}
+    blocks: list[Block] = []
+    for child in inner.children:
+        if not isinstance(child, Tree):
+            continue
+        if child.data == "attribute":
+            attributes[name(child)] = _expression(cast("Node", child.children[-1]), text)
+        elif child.data == "block":
+            words = [_label(c) for c in child.children if isinstance(c, Tree) and c.data != "body"]
+            first, *rest = [word for word in words if word is not None]
+            blocks.append(_block(first, tuple(rest), child.meta.line, body(child), text))
+    return Block(type_, labels, line, attributes, tuple(blocks))
+
+
+def _label(node: Node) -> str | None:
+    if node.data == "new_line_or_comment":
+        return None
+    return "".join(
+        str(token)
+        for token in node.scan_values(lambda token: isinstance(token, Token))
+        if token != '"'
+    )
+
+
+def body(node: Node) -> Node:
+    """The body of a block or file; an empty one if it has none."""
+    return next(iter(subtrees(node, "body")), Tree("body", []))
+
+
+def subtrees(node: Node, *names: str) -> list[Node]:
+    """The direct children with one of these grammar names."""
+    return [c for c in node.children if isinstance(c, Tree) and c.data in names]
+
+
+def name(node: Node) -> str:
+    """The first word of a node: an attribute's, a block's or a function's name."""
+    return str(next(node.scan_values(lambda token: isinstance(token, Token))))
+
+
+def inner(node: Node) -> Node:
+    """The expression without the `expr_term` wrappers, parentheses and line ends around it."""
+    while node.data == "expr_term":
+        parts = [
+            c for c in node.children if isinstance(c, Tree) and c.data != "new_line_or_comment"
+        ]
+        if len(parts) != 1:
+            break
+        node = parts[0]
+    return node
+
+
+def _expression(node: Node, text: str) -> Expression:
+    plain = inner(node)
+    found, functions = set[Reference](), set[str]()
+    _collect(plain, frozenset(), found, functions)
+    chain = _chain(plain) if plain.data in _CHAINS else None
+    bare = chain[0] if chain is not None and not chain[1] and "*" not in chain[0] else None
+    meta = node.meta
+    return Expression(
+        text=text[meta.start_pos : meta.end_pos].strip() if not meta.empty else "",
+        line=1 if meta.empty else meta.line,
+        references=tuple(sorted(found)),
+        functions=frozenset(functions),
+        bare=bare,
+        node=node,
+    )
+
+
+def _collect(node: Node, bound: frozenset[str], found: set[Reference], functions: set[str]) -> None:
+    """Adds every reference and function of an expression; `bound` are the names of `for` loops."""
+    if node.data in _CHAINS:
+        chain = _chain(node)
+        if chain is not None:
+            reference, others = chain
+            if reference[0] not in bound:
+                found.add(reference)
+            for other in others:
+                _collect(other, bound, found, functions)
+            return
+    if node.data == "function_call":
+        functions.add("::".join(str(n.children[0]) for n in subtrees(node, "identifier")))
+    elif node.data in {"for_tuple_expr", "for_object_expr"}:
+        names = {
+            str(n.children[0])
+            for intro in subtrees(node, "for_intro")
+            for n in subtrees(intro, "identifier")
+        }
+        bound = bound | (names - _SCOPES)
+    elif str(node.data).startswith("template_"):
+        functions.add(DIRECTIVE)
+    for child in node.children:
+        if isinstance(child, Tree):
+            _collect(child, bound, found, functions)
+        elif child.type in {"HEREDOC_TEMPLATE", "HEREDOC_TEMPLATE_TRIM"}:
+            _collect_heredoc(str(child), bound, found, functions)
+
+
+def _collect_heredoc(
+    text: str, bound: frozenset[str], found: set[Reference], functions: set[str]
+) -> None:
+    """A heredoc is one token to the parser: its templates are read as expressions of their own."""
+    if re.search(r"(?<!%)%\{", text):
+        functions.add(DIRECTIVE)
+    for start in re.finditer(r"(?<!\$)\$\{", text):
+        depth, end = 1, start.end()
+        while depth and end < len(text):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        try:
+            inside = _tree(f"x = ({text[start.end() : end - 1].strip('~')})\n")
+        except LarkError:
+            functions.add(DIRECTIVE)
+            continue
+        _collect(inside, bound, found, functions)
+
+
+def _chain(node: Node) -> tuple[Reference, list[Node]] | None:
+    """A reference by its steps, and the expressions in its indices; None if it is no reference."""
+    steps: list[str] = []
+    others: list[Node] = []
+    while True:
+        node = inner(node)
+        if node.data == "identifier":
+            return (str(node.children[0]), *reversed(steps)), others
+        if node.data not in _CHAINS:
+            return None
+        base, access = (cast("Node", child) for child in node.children)
+        taken: list[str] = []
+        _steps(access, taken, others)
+        steps += reversed(taken)
+        node = base
+
+
+def _steps(access: Node, taken: list[str], others: list[Node]) -> None:
+    if access.data == "get_attr":
+        taken.append(name(cast("Node", access.children[-1])))
+    elif access.data == "short_index":
+        taken.append(str(access.children[-1]))
+    elif access.data == "braces_index":
+        index = inner(
+            next(
+                c
+                for c in access.children
+                if isinstance(c, Tree) and c.data != "new_line_or_comment"
+            )
+        )
+        literal = _literal(index)
+        taken.append("*" if literal is None else literal)
+        if literal is None:
+            others.append(index)
+    else:  # a splat
+        taken.append("*")
+        for each in access.children:
+            if isinstance(each, Tree):
+                _steps(each, taken, others)
+
+
+def _literal(node: Node) -> str | None:
+    if node.data == "int_lit":
+        return str(node.children[0])
+    if node.data == "string" and all(
+        t.data in {"string", "string_part"} for t in node.iter_subtrees()
+    ):
+        return _label(node)
+    return None
