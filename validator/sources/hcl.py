@@ -146,6 +146,11 @@ def subtrees(node: Node, *names: str) -> list[Node]:
     return [c for c in node.children if isinstance(c, Tree) and c.data in names]
 
 
+def parts(node: Node) -> list[Node]:
+    """The direct children that are more than line ends, comments and punctuation."""
+    return [c for c in node.children if isinstance(c, Tree) and c.data != "new_line_or_comment"]
+
+
 def name(node: Node) -> str:
     """The first word of a node: an attribute's, a block's or a function's name."""
     return str(next(node.scan_values(lambda token: isinstance(token, Token))))
@@ -154,12 +159,10 @@ def name(node: Node) -> str:
 def inner(node: Node) -> Node:
     """The expression without the `expr_term` wrappers, parentheses and line ends around it."""
     while node.data == "expr_term":
-        parts = [
-            c for c in node.children if isinstance(c, Tree) and c.data != "new_line_or_comment"
-        ]
-        if len(parts) != 1:
+        found = parts(node)
+        if len(found) != 1:
             break
-        node = parts[0]
+        node = found[0]
     return node
 
 
@@ -277,3 +280,23 @@ def _literal(node: Node) -> str | None:
     ):
         return _label(node)
     return None
+
+
+def reference(node: Node) -> Reference | None:
+    """The one reference that a node is, None if it is anything else or has a computed index."""
+    chain = _chain(node)
+    return chain[0] if chain is not None and not chain[1] and "*" not in chain[0] else None
+
+
+def mapping(expression: Expression) -> Mapping[str, str]:
+    """The keys and values, as they are written, of an object of plain references such as `providers`."""
+    found: dict[str, str] = {}
+    for element in subtrees(inner(expression.node), "object_elem"):
+        key, value = (inner(cast("Node", n)) for n in (element.children[0], element.children[-1]))
+        if key.data == "object_elem_key":
+            key = inner(cast("Node", key.children[0]))
+        written = reference(key) or ((name(key),) if key.data == "identifier" else None)
+        wired = reference(value) or ((name(value),) if value.data == "identifier" else None)
+        if written is not None and wired is not None:
+            found[".".join(written)] = ".".join(wired)
+    return found

@@ -244,13 +244,13 @@ def _groups(
     for item in pages(ec2, "describe_security_groups", "SecurityGroups", Filters=wanted):
         id_ = item["GroupId"]
         group = SecurityGroup(
-            name=f"security group {item['GroupName']}",
+            name=group_name(item["GroupName"], account.name),
             where=id_,
             account_id=opened.account_id,
             region=opened.region,
             ingress=sorted_ingress(ingress.get(id_, ())),
         )
-        found.append((id_, replace(group, name=group_name(group, account.name))))
+        found.append((id_, group))
     return tuple(found)
 
 

@@ -320,7 +320,9 @@ def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
 
 def _providers(plan: _Plan) -> Iterator[Provider]:
     for key, config in plan.providers.items():
-        if _mapping(config).get("name") != "aws":
+        if _mapping(config).get("name") != "aws" or "expressions" not in config:
+            # Terraform also lists the default configuration that nothing sets; what used it would
+            # stand in no known account.
             continue
         wired = {"provider_config_key": key}
         allowed = plan.provider_value(wired, "allowed_account_ids")

@@ -4,6 +4,7 @@ A resource that cannot be placed in an account makes that kind of resource unkno
 since it could stand in any of them; so does one that the view could not see at all.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -101,8 +102,14 @@ def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Accou
         names, tuple(_keys(resources)), resources.blind("aws_kms_key"), key_name
     )
     roles, _ = _placed(names, tuple(_roles(resources)), resources.blind("aws_iam_role"), role_name)
+    own = {each.address: each.value("name") for each in resources.of_type("aws_security_group")}
     groups, group_names = _placed(
-        names, tuple(_groups(resources)), resources.blind("aws_security_group"), group_name
+        names,
+        tuple(_groups(resources)),
+        resources.blind("aws_security_group"),
+        lambda group, account: (
+            group_name(own[group.name], account) if isinstance(own[group.name], str) else group.name
+        ),
     )
     seeds, _ = _placed(
         names,
@@ -254,17 +261,17 @@ def _groups(resources: Resources) -> Iterator[SecurityGroup]:
                 continue
             group = _one(rule, "security_group_id", "aws_security_group")
             if isinstance(group, str):
-                separate.setdefault(group, []).extend(_ingress(rule.value, rule.address))
+                given = functools.partial(_given, rule)
+                separate.setdefault(group, []).extend(_ingress(given, rule.address))
             else:
                 astray = Unknown(f"{rule.address} does not show whose ingress it is")
     for resource in resources.of_type("aws_security_group"):
         inline: list[Ingress] | Unknown = []
         if resource.given("ingress"):
             inline = _inline(resource)
-        name = resource.value("name")
         blind = astray or (inline if isinstance(inline, Unknown) else None)
         yield SecurityGroup(
-            name=f"security group {name}" if isinstance(name, str) else resource.address,
+            name=resource.address,
             where=resource.where,
             account_id=resource.account_id,
             region=resource.region,
@@ -292,6 +299,11 @@ def _inline(resource: Resource) -> list[Ingress] | Unknown:
             return Unknown(f"{resource.address} has an ingress that cannot be read")
         found += _ingress(each.get, resource.address)
     return found
+
+
+def _given(resource: Resource, attribute: str) -> Any:
+    """The attribute's value, None for one that the configuration does not set."""
+    return resource.value(attribute) if resource.given(attribute) else None
 
 
 def _ingress(value: Callable[[str], Any], address: str) -> Iterator[Ingress]:
@@ -431,9 +443,9 @@ def template_name(_: ReplicationTemplate, account: str) -> str:
     return f"replication template of {account}"
 
 
-def group_name(group: SecurityGroup, account: str) -> str:
-    """What a security group is called in every view."""
-    return f"{group.name} of {account}"
+def group_name(name: str, account: str) -> str:
+    """What a security group is called in every view, from its own name and its account's."""
+    return f"security group {name} of {account}"
 
 
 def _in_account(

@@ -1,0 +1,131 @@
+"""One estate as HCL, as plan JSON and in the embedded AWS reads as the same estate three times."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+
+from tests.conftest import ORCHESTRATION, ROOT, run_validator
+from validator import accounts, project
+from validator.findings import Outcome
+from validator.invariants import INVARIANTS, judge
+from validator.model import Estate, Unknown
+from validator.sources import code, live, plan, tfvars
+from validator.tools import emulator, terraform
+
+pytestmark = pytest.mark.slow
+ENV = "dev"
+BLIND: dict[str, set[str]] = {
+    "code": {"servers", "quotas", "changes"},
+    "plan": {"servers", "quotas", "changes"},
+    "live": {"servers", "quotas", "changes", "deletion_window", "providers", "placements"},
+}
+"""What a view does not see, or sees alone."""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Estate]]:
+    """Env dev by each view: its code, a plan before anything exists, one after it, and live."""
+    root = tmp_path_factory.mktemp("agree")
+    shutil.copytree(ROOT / "terraform", root / "terraform")
+    env = project.find(ENV, root)
+    declared = tfvars.read(env.directory)
+    with emulator.started(ORCHESTRATION) as running:
+        (root / "build").mkdir()
+        (root / "build/emulator.json").write_text(json.dumps({"url": running.url}))
+
+        def planned() -> Estate:
+            done = run_validator(root, "plan", ENV)
+            assert done.returncode == 0, done.stdout + done.stderr
+            at = terraform.WorkingDirectory(
+                env.directory, env.build("terraform"), dict(os.environ), root / "build"
+            )
+            return plan.read(at.show(env.plan_file), declared, ENV)
+
+        before = planned()
+        applied = run_validator(root, "apply", ENV)
+        assert applied.returncode == 0, applied.stderr
+        opener = accounts.opener(
+            tfvars.text(declared, "access_role_name"),
+            {
+                "AWS_ACCESS_KEY_ID": ORCHESTRATION,
+                "AWS_SECRET_ACCESS_KEY": "any",
+                "AWS_ENDPOINT_URL": running.url,
+            },
+        )
+        yield {
+            "code": code.read(env.directory, declared, ENV),
+            "a first plan": before,
+            "a second plan": planned(),
+            "live": live.read(declared, ENV, opener),
+        }
+
+
+def comparable(value: Any, blind: set[str]) -> Any:
+    """The estate as plain data, without places, and with policies as JSON in one form."""
+    if is_dataclass(value):
+        return {
+            each.name: comparable(getattr(value, each.name), blind)
+            for each in fields(value)
+            if each.name not in {"where", "view", *blind}
+        }
+    if isinstance(value, tuple):
+        return sorted((comparable(each, blind) for each in value), key=repr)
+    if isinstance(value, str) and value.startswith("{"):
+        return canonical(json.loads(value))
+    return value
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its path, so that a difference can be read."""
+    if isinstance(value, dict | list) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in items:
+            yield from flat(each, f"{path}/{key}")
+    else:
+        yield path, value
+
+
+def canonical(policy: Any) -> Any:
+    if isinstance(policy, dict):
+        return {key: canonical(each) for key, each in sorted(policy.items())}
+    if isinstance(policy, list):
+        members = sorted((canonical(each) for each in policy), key=repr)
+        return members[0] if len(members) == 1 else members
+    return policy
+
+
+@pytest.mark.parametrize("other", ["a first plan", "a second plan", "live"])
+def test_every_view_reads_the_same_estate(seen: dict[str, Estate], other: str) -> None:
+    blind = BLIND["live"] if other == "live" else BLIND["plan"]
+    left, right = (dict(flat(comparable(seen[each], blind))) for each in ("code", other))
+    assert {
+        k: (left.get(k), right.get(k)) for k in {*left, *right} if left.get(k) != right.get(k)
+    } == {}
+
+
+def test_nothing_of_it_is_unknown(seen: dict[str, Estate]) -> None:
+    for name, estate in seen.items():
+        blind = BLIND["live" if name == "live" else "code"]
+        assert "Unknown" not in repr(comparable(estate, blind)).replace(
+            repr(Unknown("this view does not read providers")), ""
+        ), name
+
+
+def test_every_invariant_has_one_outcome(seen: dict[str, Estate]) -> None:
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    for name, estate in seen.items():
+        for finding in judge(replace(estate), INVARIANTS).findings:
+            key = f"{finding.invariant} {finding.subject}"
+            outcomes.setdefault(key, {})[name] = finding.outcome
+    server_side = {each.name for each in INVARIANTS if each.views == ("live",)}
+    differing = {
+        key: by_view
+        for key, by_view in outcomes.items()
+        if len(set(by_view.values())) > 1 and key.split(" ")[0] not in server_side
+    }
+    assert not differing
