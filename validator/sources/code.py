@@ -604,7 +604,8 @@ class _Resource:
 
     @property
     def where(self) -> str:
-        return f"{self.file}:{self.block.line}"
+        place = f"{self.file}:{self.block.line}"
+        return f"{place} ({self.address})" if self.module.parent else place
 
     @property
     def account_id(self) -> str | Unknown:

@@ -1,0 +1,81 @@
+"""The invariant on what two views of one env say: the code's and the plan's."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from validator.findings import Message
+from validator.invariants.engine import invariant, need
+from validator.model import Account, Estate, Unknown
+
+_KINDS = ("keys", "roles", "templates", "security_groups")
+_PLACES = frozenset(["name", "where"])
+
+
+@invariant(Estate, views=("plan",))
+def code_and_plan_agree(estate: Estate, _: Estate) -> Iterator[Message]:
+    """What the code says of a key, role, template or security group is what the plan says of it.
+
+    A pull request is judged by its code, and the plan is what will be applied. Where the two
+    differ, one of them was read wrongly or was made from something else, such as values from a
+    variable of the environment or a module that changed in between.
+
+    Remedy: Make the plan again from a clean checkout. If the difference stays, look for values that
+    reach Terraform by another way than estate.auto.tfvars.
+    """
+    code = need(estate.code)
+    for planned, written in zip(estate.accounts, code.accounts, strict=True):
+        yield from _differences(planned, written)
+
+
+def _differences(planned: Account, written: Account) -> Iterator[Message]:
+    for kind in _KINDS:
+        left, right = getattr(planned, kind), getattr(written, kind)
+        if isinstance(left, Unknown) or isinstance(right, Unknown):
+            continue
+        ours, theirs = {each.name: each for each in left}, {each.name: each for each in right}
+        for name in sorted({*ours, *theirs}):
+            if name not in ours or name not in theirs:
+                only = "plan" if name in ours else "code"
+                place = (ours.get(name) or theirs[name]).where
+                yield Message(f"{name} stands only in the {only}.", place)
+                continue
+            for attribute in _differing(ours[name], theirs[name]):
+                yield Message(f"Code and plan differ in {attribute} of {name}.", ours[name].where)
+
+
+def _differing(left: Any, right: Any) -> Iterator[str]:
+    """The names of the fields that both views know, and that differ."""
+    for each in fields(left):
+        if each.name in _PLACES:
+            continue
+        one, other = getattr(left, each.name), getattr(right, each.name)
+        if "Unknown(" in repr((one, other)):
+            continue  # an invariant that needs it says so
+        if _canonical(one) != _canonical(other):
+            yield each.name
+
+
+def _canonical(value: Any) -> Any:
+    """The value with every policy in one form: its text may order and nest the same words otherwise."""
+    if isinstance(value, tuple):
+        return sorted((_canonical(each) for each in value), key=repr)
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            return _ordered(json.loads(value))
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _ordered(each) for key, each in sorted(value.items())}
+    if isinstance(value, list):
+        members = sorted((_ordered(each) for each in value), key=repr)
+        return members[0] if len(members) == 1 else members
+    return value
+
+
+INVARIANTS = (code_and_plan_agree,)

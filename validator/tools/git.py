@@ -1,0 +1,37 @@
+"""Another commit's files, from git. Only this file runs git."""
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from validator.errors import ToolError
+
+_SECONDS = 60
+
+
+@contextmanager
+def checkout(root: Path, revision: str, folder: str) -> Iterator[Path]:
+    """A temporary folder with `folder` as it is in a revision; raises ToolError."""
+    if revision.startswith("-"):
+        raise ToolError(f"{revision}: is no revision of git.")
+    command = ["git", "-C", str(root), "archive", "--format=tar", revision, "--", folder]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
+    except FileNotFoundError:
+        raise ToolError("There is no `git` on PATH; install it, or leave --base out.") from None
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"`git archive {revision}` did not end in {_SECONDS} s.") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", "replace").strip()
+        raise ToolError(f"`git archive {revision}` failed: {said}. Fetch that revision.") from error
+    with tempfile.TemporaryDirectory(prefix="validator-base-") as made:
+        try:
+            with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+                archive.extractall(made, filter="data")
+        except (tarfile.TarError, OSError) as error:
+            raise ToolError(f"The files of {revision} cannot be laid out: {error}.") from error
+        yield Path(made)
