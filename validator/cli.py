@@ -1,33 +1,37 @@
 """The command line: one function a command, and the exit status of each.
 
 0: every invariant holds. 1: one is violated. 2: no verdict (something unknown, a tool that failed,
-access denied, bad usage). This is the only module that knows every part.
+access denied, bad usage). This is the only module that knows every part. What only some commands
+need is imported where they need it, so that `check` starts at once.
 """
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from validator import accounts, cloud, project
-from validator.cloud import Cloud
+from validator import project, waivers
 from validator.errors import UsageError, ValidatorError
-from validator.findings import EXIT_STATUS, Outcome
+from validator.findings import EXIT_STATUS, Finding, Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
-from validator.operations import bootstrap, state_bucket
+from validator.model import Estate, Unknown
 from validator.project import Env
-from validator.reports import REPORTS, Run
-from validator.reports.progress import Progress
-from validator.reports.text import to_text
-from validator.sources import live, tfvars
-from validator.sources import plan as plan_source
+from validator.reports import REPORTS, Run, combined
+from validator.sources import code, tfvars
 from validator.sources.tfvars import Declared
-from validator.tools import terraform
+
+if TYPE_CHECKING:
+    from validator import accounts
+    from validator.cloud import Cloud
+    from validator.reports.progress import Progress
+    from validator.tools import terraform
 
 NO_VERDICT = 2
 
@@ -65,55 +69,271 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all hold, 1 violated, 2 no verdict.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, run, text in (
-        ("plan", _plan, "plan with Terraform, and judge the plan"),
-        ("bootstrap", _bootstrap, "make what must exist before Terraform: DRS roles, DRS itself"),
-        ("apply", _apply, "bootstrap, then apply exactly the saved plan if its verdict holds"),
-        ("verify", _verify, "judge the accounts as they are"),
-    ):
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        command.add_argument("env", help="the env, a folder under terraform/envs")
-        command.set_defaults(run=run)
-        if name == "bootstrap":
-            command.add_argument(
-                "--dry-run", action="store_true", help="say what is missing and make nothing"
-            )
-            continue
-        command.add_argument("--format", choices=REPORTS, default="text", help="report format")
-        command.add_argument("--output", type=Path, help="write the report there, not to stdout")
-    emulator = commands.add_parser("emulator", help="serve the embedded AWS until stopped")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
+        made = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        made.set_defaults(run=run)
+        return made
+
+    check = command("check", _check, "judge the code, with no credentials, provider or network")
+    check.add_argument("env", nargs="*", help="envs, folders under terraform/envs")
+    check.add_argument("--all", action="store_true", help="every env of the checkout")
+    check.add_argument("--base", metavar="REVISION", help="compare with a revision of git")
+    check.add_argument("--checkov", action="store_true", help="have checkov read the code too")
+    _add_report_options(check)
+    _add_explain(check)
+
+    plan = command("plan", _plan, "plan with Terraform, and judge the plan")
+    plan.add_argument("env", help="the env, a folder under terraform/envs")
+    plan.add_argument("--skip-checkov", action="store_true", help="do not run checkov on the plan")
+    _add_report_options(plan)
+    _add_explain(plan)
+    _add_accept(plan)
+
+    gate = command("gate", _gate, "all that a pull request must pass, for every env or those named")
+    gate.add_argument("env", nargs="*", help="envs, folders under terraform/envs; all by default")
+    gate.add_argument("--base", metavar="REVISION", help="compare with a revision of git")
+    _add_report_options(gate)
+    _add_accept(gate)
+
+    bootstrap = command(
+        "bootstrap", _bootstrap, "make what must exist before Terraform: DRS roles, DRS itself"
+    )
+    bootstrap.add_argument("env", help="the env, a folder under terraform/envs")
+    bootstrap.add_argument(
+        "--dry-run", action="store_true", help="say what is missing and make nothing"
+    )
+
+    apply = command(
+        "apply", _apply, "bootstrap, then apply exactly the saved plan if its verdict holds"
+    )
+    apply.add_argument("env", help="the env, a folder under terraform/envs")
+    apply.add_argument(
+        "--skip-checkov", action="store_true", help="where a plan must be made first"
+    )
+    _add_report_options(apply)
+    _add_accept(apply)
+
+    verify = command("verify", _verify, "judge the accounts as they are")
+    verify.add_argument("env", help="the env, a folder under terraform/envs")
+    _add_report_options(verify)
+
+    explain = command("explain", _explain, "say what an invariant promises, why, and the remedy")
+    explain.add_argument("invariant", help="its name")
+
+    emulator = command("emulator", _emulator, "serve the embedded AWS until stopped")
     emulator.add_argument("--port", type=int, default=0, help="port, 0 for a free one")
     emulator.add_argument(
         "--management-account", default="777788889999", help="account that the admin roles trust"
     )
-    emulator.set_defaults(run=_emulator)
-    listing = commands.add_parser("invariants", help="list the invariants")
-    listing.set_defaults(run=_invariants)
+    command("invariants", _invariants, "list the invariants")
     return parser
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=REPORTS, default="text", help="report format")
+    parser.add_argument("--output", type=Path, help="write the report there, not to stdout")
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--explain", action="store_true", help="show for each finding where its values come from"
+    )
+    parser.set_defaults(explain=False)
+
+
+def _add_accept(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept",
+        metavar="EFFECT",
+        action="append",
+        default=[],
+        help="let an effect of this plan pass, by the name of its invariant",
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """`check`: status of the verdict on what the code declares."""
+    return _each(
+        _chosen(arguments, "check"),
+        lambda env: _checked(env, arguments),
+        arguments,
+    )
+
+
+def _chosen(arguments: argparse.Namespace, command: str) -> tuple[Env, ...]:
+    """The envs that the arguments name, or every one; raises UsageError."""
+    root = project.find_root(Path.cwd())
+    if command == "check" and arguments.all == bool(arguments.env):
+        raise UsageError("Name the envs to check, or say --all.")
+    if arguments.env:
+        return tuple(project.find(name, root) for name in dict.fromkeys(arguments.env))
+    envs = project.envs(root)
+    if not envs:
+        raise UsageError(f"{root}/terraform/envs: there is no env to judge.")
+    return envs
+
+
+def _checked(env: Env, arguments: argparse.Namespace) -> Run:
+    """The run of `check` over one env."""
+    env.forget("check")
+    declared = _declared(env)
+    estate = code.read(env.directory, declared, env.name)
+    more: tuple[Finding, ...] = ()
+    if arguments.checkov:
+        from validator.tools import checkov
+
+        more = checkov.scan_code(env.directory, env.root, os.environ)
+    verdict = _verdict(env, estate, more)
+    return Run(
+        "check",
+        env.name,
+        "no AWS",
+        estate,
+        verdict,
+        notes=_notes(verdict, env, declared, arguments),
+        root=env.root,
+        base=_base(env, arguments.base),
+    )
+
+
+def _each(envs: Sequence[Env], judged: Callable[[Env], Run], arguments: argparse.Namespace) -> int:
+    """Judges each env, reports on all, and returns the worst status.
+
+    An env that cannot be judged is said, and the others are judged all the same.
+    """
+    runs, failed = [], False
+    for env in envs:
+        try:
+            runs.append(judged(env))
+        except ValidatorError as error:
+            if len(envs) == 1:
+                raise
+            _say(f"error: env {env.name}: {error}")
+            failed = True
+    if not runs:
+        return NO_VERDICT
+    status = _report(runs, arguments)
+    return status if status == EXIT_STATUS[Outcome.VIOLATED] or not failed else NO_VERDICT
+
+
+def _verdict(
+    env: Env,
+    estate: Estate,
+    more: Iterable[Finding] = (),
+    accepted: Sequence[str] = (),
+) -> Verdict:
+    """The verdict on an estate with other tools' findings, accepted effects and the env's waivers."""
+    verdict = Verdict((*judge(estate, INVARIANTS).findings, *more))
+    verdict = waivers.accept(verdict, accepted)
+    known = {each.name for each in INVARIANTS}
+    read = waivers.read(env.directory / waivers.FILE_NAME, date.today(), known)
+    return waivers.apply(verdict, read, estate.view)
+
+
+def _notes(
+    verdict: Verdict, env: Env, declared: Declared, arguments: argparse.Namespace
+) -> tuple[str, ...]:
+    """What the report says besides the findings: waivers that end soon, and evidence if asked for."""
+    evidence: list[str] = []
+    if arguments.explain:
+        wanted = [f for f in verdict.findings if f.outcome is not Outcome.HOLDS]
+        trace = code.tracer(env.directory, declared)
+        for finding in wanted:
+            lines = [line for each in finding.messages for line in trace(each.where)]
+            if lines:
+                steps = "\n".join(f"  {line}" for line in dict.fromkeys(lines))
+                evidence.append(f"{finding.invariant}: {finding.subject} comes from\n{steps}")
+    return (*waivers.warnings(verdict, date.today()), *evidence)
+
+
+def _base(env: Env, revision: str | None) -> dict[str, Any] | Unknown | None:
+    """The report on the env's code in another revision, or why there is none."""
+    if revision is None:
+        return None
+    from validator.reports.document import document
+    from validator.tools import git
+
+    try:
+        with git.checkout(env.root, revision, "terraform") as folder:
+            before = project.find(env.name, folder)
+            estate = code.read(before.directory, _declared(before), env.name)
+            verdict = _verdict(before, estate)
+            return document(Run("check", env.name, "no AWS", estate, verdict, root=folder))
+    except ValidatorError as error:
+        return Unknown(str(error))
 
 
 def _plan(arguments: argparse.Namespace) -> int:
     """`plan`: status of the verdict on what Terraform would make."""
+    from validator import cloud
+
     env, declared = _env(arguments.env)
     refused = _refused(env, declared, arguments)
     if refused is not None:
         return refused
     with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
-        return _planned(env, declared, aws, arguments)
+        return _report([_planned(env, declared, aws, arguments)], arguments)
 
 
-def _planned(env: Env, declared: Declared, aws: Cloud, arguments: argparse.Namespace) -> int:
+def _planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Namespace) -> Run:
+    """The run of `plan`, which is saved for `apply`."""
+    from validator.reports.progress import Progress
+    from validator.sources import plan as plan_source
+
     env.forget("plan")
     with Progress(f"plan {env.name}") as progress:
         document = _terraform_plan(env, declared, aws, progress)
-    estate = plan_source.read(document, declared, env.name)
-    run = Run("plan", env.name, aws.label, estate, judge(estate, INVARIANTS))
+        estate = plan_source.read(document, declared, env.name)
+        estate = plan_source.beside(estate, _code(env, declared))
+        more: tuple[Finding, ...] = ()
+        notes: tuple[str, ...] = ()
+        if arguments.skip_checkov:
+            notes = ("checkov was not run on this plan.",)
+        else:
+            progress.step("checkov over code and plan")
+            more = _scanned(env, document)
+    verdict = _verdict(env, estate, more, arguments.accept)
+    notes += _notes(verdict, env, declared, arguments)
+    run = Run("plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
     env.save_plan(run.verdict.outcome, aws.identity)
-    return _report(env, run, arguments)
+    return run
 
 
-def _terraform_plan(env: Env, declared: Declared, aws: Cloud, progress: Progress) -> object:
+def _code(env: Env, declared: Declared) -> Estate | Unknown:
+    try:
+        return code.read(env.directory, declared, env.name)
+    except ValidatorError as error:
+        return Unknown(str(error).rstrip("."))
+
+
+def _scanned(env: Env, document: object) -> tuple[Finding, ...]:
+    """What checkov says of the code and of the plan, whose JSON it is given without sensitive values."""
+    import json
+
+    from validator.sources import plan as plan_source
+    from validator.tools import checkov
+
+    found = checkov.scan_code(env.directory, env.root, os.environ)
+    file = env.build("plan") / "plan.json"
+    project.write(file, json.dumps(plan_source.masked(document)))
+    return checkov.scan_plan(file, found, env.root, os.environ)
+
+
+def _terraform_plan(env: Env, declared: Declared, aws: "Cloud", progress: "Progress") -> object:
     """The plan as decoded JSON; the plan itself is saved for `apply`."""
+    at = _initialised(env, aws, progress)
+    progress.step("terraform plan")
+    at.plan(env.plan_file, on_event=progress.event)
+    progress.step("reading the plan")
+    return at.show(env.plan_file)
+
+
+def _initialised(env: Env, aws: "Cloud", progress: "Progress") -> "terraform.WorkingDirectory":
+    """The env's working directory after `terraform init`."""
+    from validator import accounts
+    from validator.operations import state_bucket
+
     backend = tfvars.literals(env.directory / "backend.hcl")
     settings = dict(backend)
     if aws.embedded is not None:
@@ -128,13 +348,12 @@ def _terraform_plan(env: Env, declared: Declared, aws: Cloud, progress: Progress
     at = _terraform(env, aws)
     progress.step("terraform init")
     at.init(backend_config=settings, on_event=progress.event)
-    progress.step("terraform plan")
-    at.plan(env.plan_file, on_event=progress.event)
-    progress.step("reading the plan")
-    return at.show(env.plan_file)
+    return at
 
 
-def _terraform(env: Env, aws: Cloud) -> terraform.WorkingDirectory:
+def _terraform(env: Env, aws: "Cloud") -> "terraform.WorkingDirectory":
+    from validator.tools import terraform
+
     return terraform.WorkingDirectory(
         directory=env.directory,
         data_directory=env.build("terraform"),
@@ -143,8 +362,67 @@ def _terraform(env: Env, aws: Cloud) -> terraform.WorkingDirectory:
     )
 
 
+def _gate(arguments: argparse.Namespace) -> int:
+    """`gate`: status of the verdict on each env's format, validity, code and plan."""
+    from validator import cloud
+
+    arguments.skip_checkov = arguments.explain = False
+    envs = _chosen(arguments, "gate")
+    ids: dict[str, None] = {}
+    for env in envs:
+        ids |= dict.fromkeys(_account_ids(_declared(env)))
+    # One embedded AWS serves every env; each plan is made against an AWS without the others.
+    with cloud.opened(os.environ.get("CLOUD"), tuple(ids), envs[0].root) as aws:
+        return _each(envs, lambda env: _gated(env, aws, arguments), arguments)
+
+
+def _gated(env: Env, aws: "Cloud", arguments: argparse.Namespace) -> Run:
+    """The run of `gate` over one env: what its plan says, and what only its code or form says."""
+    env.forget("gate")
+    declared = _declared(env)
+    estate = code.read(env.directory, declared, env.name)
+    checked = _verdict(env, estate)
+    at = _terraform(env, aws)
+    form = at.form(env.root / "terraform")
+    if _account_verdict(env, declared).outcome is not Outcome.HOLDS:
+        return _gate_run(env, aws, estate, (*checked.findings, *form), arguments)
+    planned = _planned(env, declared, aws, arguments)
+    said = {(f.invariant, f.subject, f.outcome) for f in planned.verdict.findings}
+    only_code = [
+        f
+        for f in checked.findings
+        if (f.invariant, f.subject, f.outcome) not in said and f.counted is not Outcome.HOLDS
+    ]
+    findings = (*planned.verdict.findings, *only_code, *form, *at.validity())
+    return _gate_run(env, aws, planned.estate, findings, arguments, planned.notes)
+
+
+def _gate_run(
+    env: Env,
+    aws: "Cloud",
+    estate: Estate,
+    findings: tuple[Finding, ...],
+    arguments: argparse.Namespace,
+    notes: tuple[str, ...] = (),
+) -> Run:
+    return Run(
+        "gate",
+        env.name,
+        aws.label,
+        estate,
+        Verdict(findings),
+        notes=notes,
+        root=env.root,
+        base=_base(env, arguments.base),
+    )
+
+
 def _apply(arguments: argparse.Namespace) -> int:
     """`apply`: status 0 if the saved plan held and was applied whole."""
+    from validator import cloud
+    from validator.reports.progress import Progress
+
+    arguments.explain = False
     env, declared = _env(arguments.env)
     refused = _refused(env, declared, arguments)
     if refused is not None:
@@ -156,7 +434,7 @@ def _apply(arguments: argparse.Namespace) -> int:
             saved = None
         if saved is None:
             _say(f"There is no saved plan of env {env.name}; making one.")
-            status = _planned(env, declared, aws, arguments)
+            status = _report([_planned(env, declared, aws, arguments)], arguments)
             saved = env.saved_plan()
             if status != 0 or saved is None:
                 return status
@@ -170,7 +448,7 @@ def _apply(arguments: argparse.Namespace) -> int:
         return 0
 
 
-def _is_of_a_gone_emulator(saved: project.SavedPlan, aws: Cloud) -> bool:
+def _is_of_a_gone_emulator(saved: project.SavedPlan, aws: "Cloud") -> bool:
     """True if nothing can ever apply the saved plan: its AWS ended with the command that made it."""
     return (
         aws.embedded is not None
@@ -179,7 +457,7 @@ def _is_of_a_gone_emulator(saved: project.SavedPlan, aws: Cloud) -> bool:
     )
 
 
-def _check_saved(env: Env, saved: project.SavedPlan, aws: Cloud) -> None:
+def _check_saved(env: Env, saved: project.SavedPlan, aws: "Cloud") -> None:
     """Raises UsageError unless the saved plan may be applied, as it is, on this AWS."""
     again = f"Run `validator plan {env.name}` and read its report first."
     if saved.env != env.name:
@@ -196,6 +474,9 @@ def _check_saved(env: Env, saved: project.SavedPlan, aws: Cloud) -> None:
 
 def _bootstrap(arguments: argparse.Namespace) -> int:
     """`bootstrap`: status 0 if all that it makes is there, 1 if a dry run found something missing."""
+    from validator import cloud
+    from validator.reports.progress import Progress
+
     env, declared = _env(arguments.env)
     with (
         cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
@@ -204,7 +485,9 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
         return _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
 
 
-def _bootstrapped(declared: Declared, aws: Cloud, progress: Progress, *, dry_run: bool) -> int:
+def _bootstrapped(declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool) -> int:
+    from validator.operations import bootstrap
+
     steps = bootstrap.bootstrap(
         declared, _opener(declared, aws), on_step=progress.step, dry_run=dry_run
     )
@@ -215,20 +498,41 @@ def _bootstrapped(declared: Declared, aws: Cloud, progress: Progress, *, dry_run
     return 1 if dry_run and missing else 0
 
 
-def _opener(declared: Declared, aws: Cloud) -> accounts.Opener:
+def _opener(declared: Declared, aws: "Cloud") -> "accounts.Opener":
+    from validator import accounts
+
     return accounts.opener(tfvars.text(declared, "access_role_name"), aws.environment)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     """`verify`: status of the verdict on the accounts as they are."""
+    from validator import cloud
+    from validator.reports.progress import Progress
+    from validator.sources import live
+
     env, declared = _env(arguments.env)
     env.forget("verify")
     with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
         with Progress(f"verify {env.name}") as progress:
             progress.step("reading the accounts")
             estate = live.read(declared, env.name, _opener(declared, aws))
-        run = Run("verify", env.name, aws.label, estate, judge(estate, INVARIANTS))
-        return _report(env, run, arguments)
+        verdict = _verdict(env, estate)
+        notes = waivers.warnings(verdict, date.today())
+        run = Run("verify", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
+        return _report([run], arguments)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    """`explain`: the promise, the reason and the remedy of one invariant."""
+    found = [each for each in INVARIANTS if each.name == arguments.invariant]
+    if not found:
+        raise UsageError(
+            f"There is no invariant {arguments.invariant!r}; `validator invariants` lists them."
+        )
+    (each,) = found
+    print(f"{each.family}/{each.name}\n\n{each.promise}\n\n{each.why}\n\nRemedy: {each.remedy}")
+    print(f"\nViews: {', '.join(each.views)}. Page: docs/invariants/{each.family}.md#{each.name}")
+    return 0
 
 
 def _emulator(arguments: argparse.Namespace) -> int:
@@ -249,25 +553,36 @@ def _invariants(_: argparse.Namespace) -> int:
 def _env(name: str) -> tuple[Env, Declared]:
     """The env and what it declares; raises if the file is another env's."""
     env = project.find(name, Path.cwd())
+    return env, _declared(env)
+
+
+def _declared(env: Env) -> Declared:
+    """What the env declares; raises if the file is another env's."""
     declared = tfvars.read(env.directory)
-    if tfvars.text(declared, "environment") != name:
+    if tfvars.text(declared, "environment") != env.name:
         raise UsageError(
             f"{declared.where('environment')}: declares environment "
-            f"{tfvars.text(declared, 'environment')!r} in the folder of env {name!r}."
+            f"{tfvars.text(declared, 'environment')!r} in the folder of env {env.name!r}."
         )
-    return env, declared
+    return declared
+
+
+def _account_verdict(env: Env, declared: Declared) -> Verdict:
+    """The verdict on the declared account ids alone, which no Terraform run should see wrong."""
+    estate = tfvars.estate(declared, env.name, "code", lambda account: account)
+    return judge(estate, account_invariants.DECLARED)
 
 
 def _refused(env: Env, declared: Declared, arguments: argparse.Namespace) -> int | None:
     """The status of a report on account ids that no Terraform run should see, None if they hold."""
-    estate = tfvars.estate(declared, env.name, "code", lambda account: account)
-    verdict = judge(estate, account_invariants.INVARIANTS)
+    verdict = _account_verdict(env, declared)
     if verdict.outcome is Outcome.HOLDS:
         return None
     env.forget("plan")
+    estate = tfvars.estate(declared, env.name, "code", lambda account: account)
     note = "Terraform was not run: the declared accounts must be right first."
-    run = Run("plan", env.name, "no AWS", estate, verdict, (note,))
-    return _report(env, run, arguments)
+    run = Run("plan", env.name, "no AWS", estate, verdict, notes=(note,), root=env.root)
+    return _report([run], arguments)
 
 
 def _account_ids(declared: Declared) -> tuple[str, ...]:
@@ -276,19 +591,29 @@ def _account_ids(declared: Declared) -> tuple[str, ...]:
     return tuple(account.id for account in (target, *staging, orchestration))
 
 
-def _report(env: Env, run: Run, arguments: argparse.Namespace) -> int:
-    """Writes every report under build/, shows the one asked for, and returns the exit status."""
-    folder = env.build(run.command)
-    written = {name: report(run) for name, report in REPORTS.items()}
-    for name, content in written.items():
-        project.write(folder / f"report.{'txt' if name == 'text' else name}", content)
+def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
+    """Writes every report under build/, shows the one asked for, and returns the worst status."""
+    for run in runs:
+        assert run.root is not None
+        folder = Env(run.root, run.env).build(run.command)
+        for name in REPORTS:
+            project.write(folder / f"report.{_SUFFIXES.get(name, name)}", REPORTS[name](run))
+    shown = combined(arguments.format, runs)
     if arguments.output is not None:
-        project.write(arguments.output, written[arguments.format])
+        project.write(arguments.output, shown)
     elif arguments.format == "text" and sys.stdout.isatty():
-        sys.stdout.write(to_text(run, colour=True, width=os.get_terminal_size().columns))
+        from validator.reports.text import to_text
+
+        width = os.get_terminal_size().columns
+        sys.stdout.write("\n".join(to_text(run, colour=True, width=width) for run in runs))
     else:
-        sys.stdout.write(written[arguments.format])
-    return EXIT_STATUS[run.verdict.outcome]
+        sys.stdout.write(shown)
+    outcomes = {run.verdict.outcome for run in runs}
+    worst = next(o for o in (Outcome.VIOLATED, Outcome.UNKNOWN, Outcome.HOLDS) if o in outcomes)
+    return EXIT_STATUS[worst]
+
+
+_SUFFIXES = {"text": "txt", "junit": "junit.xml", "markdown": "md"}
 
 
 def _say(message: str) -> None:

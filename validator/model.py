@@ -258,8 +258,8 @@ class Estate:
     """All accounts, servers and keys of one environment, as one view sees them.
 
     `headroom` is the declared number of source servers of its quota that each account keeps free;
-    `volumes_per_server` and `point_in_time_days` are declared for the whole estate. `code` is what the code view says of the same env,
-    beside a plan.
+    `volumes_per_server` and `point_in_time_days` are declared for the whole estate. `code` is what
+    the code view says of the same env, beside a plan.
     """
 
     env: str

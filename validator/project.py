@@ -90,15 +90,21 @@ class Env:
         return saved
 
 
+def envs(root: Path) -> tuple[Env, ...]:
+    """Every env of a checkout, by name."""
+    folders = sorted((root / "terraform" / "envs").iterdir())
+    return tuple(Env(root, each.name) for each in folders if each.is_dir())
+
+
 def find(name: str, start: Path) -> Env:
     """The env `name` of the checkout around `start`.
 
     Raises UsageError, with the envs that there are, if there is no such env.
     """
     root = find_root(start)
-    envs = sorted(each.name for each in (root / "terraform" / "envs").iterdir() if each.is_dir())
-    if name not in envs:
-        raise UsageError(f"There is no env {name!r}; there are: {', '.join(envs) or 'none'}.")
+    names = [each.name for each in envs(root)]
+    if name not in names:
+        raise UsageError(f"There is no env {name!r}; there are: {', '.join(names) or 'none'}.")
     return Env(root, name)
 
 

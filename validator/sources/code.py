@@ -479,6 +479,55 @@ class _Code:
         if repeated is not None:
             self.check(repeated, _Scope(module))
 
+    def trace(
+        self,
+        expression: Expression,
+        scope: _Scope,
+        name: str,
+        file: Path,
+        steps: dict[str, None],
+        depth: int = 0,
+    ) -> None:
+        """Adds the steps that lead to an expression, and the expression itself, each once."""
+        own = f"{file}:{expression.line} {name} = {_short(expression)}"
+        if own in steps or depth > _DEEPEST:
+            return
+        for reference in expression.references:
+            module = scope.module
+            if reference[0] == "var" and len(reference) > 1 and module.parent is None:
+                path = [step for step in reference[1:] if step != "*"]
+                steps[f"{self.declared.where(*path)} {'.'.join(path)}"] = None
+                continue
+            block = None
+            if reference[0] == "data" and len(reference) > 2:
+                block = module.named.get(("data", *reference[1:3]))
+            if block is not None:
+                self._trace_block(block[1], scope, ".".join(reference[:3]), block[0], steps, depth)
+                continue
+            onward = self._onward(reference, module)
+            if onward is not None:
+                within = onward[1].module
+                of = f"{within.address}: " if within.address else ""
+                label = f"{of}{'.'.join(reference[:3])}"
+                place = _file_of(onward[0], within)
+                self.trace(*onward, label, place, steps, depth + 1)
+        steps[own] = None
+
+    def _trace_block(
+        self,
+        block: Block,
+        scope: _Scope,
+        name: str,
+        file: Path,
+        steps: dict[str, None],
+        depth: int,
+    ) -> None:
+        for attribute, expression in block.attributes.items():
+            if expression.references:
+                self.trace(expression, scope, f"{name}: {attribute}", file, steps, depth + 1)
+        for inner in block.blocks:
+            self._trace_block(inner, scope, name, file, steps, depth)
+
     # Providers.
 
     def provider(self, module: _Module, key: str) -> Json:
@@ -673,6 +722,35 @@ def read(directory: Path, declared: Declared, env: str) -> Estate:
         return _estate(_Code(directory, declared), declared, env)
     except RecursionError as error:
         raise SourceError(f"{directory}: its expressions are nested too deeply.") from error
+
+
+def tracer(directory: Path, declared: Declared) -> Callable[[str], tuple[str, ...]]:
+    """A function that says where the values of a resource come from, given its place in the code.
+
+    Its answer goes from the declared values through module calls to the resource, a line for each
+    step; it is empty for a place that holds no resource.
+    """
+    code = _Code(directory, declared)
+    places = {
+        resource.where: resource
+        for path in sorted(code.by_path)
+        for item in code.by_path[path]
+        if item["__tfmeta"].get("type") == "resource"
+        for resource in [code.resource(item)]
+    }
+
+    def trace(where: str) -> tuple[str, ...]:
+        resource = places.get(where)
+        if resource is None:
+            return ()
+        steps: dict[str, None] = {}
+        scope = _Scope(resource.module, resource.block)
+        for name, expression in resource.block.attributes.items():
+            if name not in _META and expression.references:
+                code.trace(expression, scope, f"{resource.address}: {name}", resource.file, steps)
+        return tuple(steps)
+
+    return trace
 
 
 def _estate(code: _Code, declared: Declared, env: str) -> Estate:
@@ -883,6 +961,14 @@ def _policy_statement(body: Json) -> Json:
 def _variables(values: list[Any]) -> list[Any]:
     """The provider writes policy variables as &{...}, since ${...} is Terraform's."""
     return [v.replace("&{", "${") if isinstance(v, str) else v for v in values]
+
+
+def _file_of(expression: Expression, module: _Module) -> Path:
+    """The file of a module that holds an expression of one of its blocks."""
+    for file, block in module.blocks:
+        if any(each is expression for each in block.attributes.values()):
+            return file
+    return module.directory
 
 
 def _attribute(reference: Reference, block: Block) -> str:

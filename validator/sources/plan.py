@@ -10,11 +10,11 @@ Format: https://developer.hashicorp.com/terraform/internals/json-format
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from validator.errors import SourceError
-from validator.model import Change, Estate, Placement, Provider, Unknown
+from validator.model import Account, Change, Estate, Placement, Provider, Unknown, known
 from validator.sources import tfvars
 from validator.sources.resources import READ, Resources, placer
 from validator.sources.tfvars import Declared
@@ -25,6 +25,14 @@ _STEP = re.compile(r'\.?([A-Za-z0-9_-]+)|\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]')
 _INDEX = re.compile(r"\[[^\]]*\]")
 _BUILTIN_PROVIDER = "terraform.io/builtin/terraform"
 """The provider of `terraform_data`, which makes nothing in any account."""
+_KINDS = ("keys", "roles", "templates", "security_groups")
+_MASK = "(sensitive)"
+_SENSITIVE = (
+    ("before", "before_sensitive"),
+    ("after", "after_sensitive"),
+    ("values", "sensitive_values"),
+)
+"""Where a plan keeps values, and where it says which of them are sensitive."""
 _DEEPEST = 64
 """How many references are followed before a value counts as untraceable."""
 
@@ -300,6 +308,68 @@ def read(document: object, declared: Declared, env: str) -> Estate:
         raise SourceError(
             f"The plan is not as Terraform documents it ({type(error).__name__}: {error})."
         ) from error
+
+
+def beside(planned: Estate, code: Estate | Unknown) -> Estate:
+    """The planned estate with its code's estate beside it, and with the code's files and lines."""
+    if isinstance(code, Unknown):
+        return replace(planned, code=code)
+    places = {
+        each.name: each.where
+        for account in code.accounts
+        for kind in _KINDS
+        for each in known(getattr(account, kind))
+    } | {each.name: each.where for each in (*known(code.providers), *known(code.placements))}
+
+    def placed(values: Any) -> Any:
+        if isinstance(values, Unknown):
+            return values
+        return tuple(replace(each, where=places.get(each.name, each.where)) for each in values)
+
+    def seen(account: Account) -> Account:
+        return replace(account, **{kind: placed(getattr(account, kind)) for kind in _KINDS})
+
+    return replace(
+        planned,
+        target=seen(planned.target),
+        staging=tuple(seen(account) for account in planned.staging),
+        orchestration=seen(planned.orchestration),
+        providers=placed(planned.providers),
+        placements=placed(planned.placements),
+        code=code,
+    )
+
+
+def masked(document: object) -> object:
+    """The plan's JSON with every value that Terraform calls sensitive replaced."""
+    if isinstance(document, list):
+        return [masked(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    found = {key: masked(value) for key, value in document.items()}
+    for values, marks in _SENSITIVE:
+        if values in found and marks in found:
+            found[values] = _hidden(found[values], found[marks])
+    if found.get("sensitive") is True and "value" in found:
+        found["value"] = _MASK
+    variables = _mapping(found.get("variables"))
+    declared = _mapping(
+        _mapping(_mapping(found.get("configuration")).get("root_module")).get("variables")
+    )
+    for name, declaration in declared.items():
+        if _mapping(declaration).get("sensitive") is True and name in variables:
+            variables[name] = {"value": _MASK}
+    return found
+
+
+def _hidden(value: Any, marks: Any) -> Any:
+    if marks is True:
+        return _MASK
+    if isinstance(value, dict) and isinstance(marks, dict):
+        return {key: _hidden(each, marks.get(key)) for key, each in value.items()}
+    if isinstance(value, list) and isinstance(marks, list):
+        return [_hidden(each, mark) for each, mark in itertools.zip_longest(value, marks)]
+    return value
 
 
 def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:

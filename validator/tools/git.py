@@ -2,8 +2,8 @@
 
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ def checkout(root: Path, revision: str, folder: str) -> Iterator[Path]:
     """A temporary folder with `folder` as it is in a revision; raises ToolError."""
     if revision.startswith("-"):
         raise ToolError(f"{revision}: is no revision of git.")
-    command = ["git", "-C", str(root), "archive", "--format=tar", revision, "--", folder]
+    command = ["git", "-C", str(root), "archive", "--format=zip", revision, "--", folder]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
     except FileNotFoundError:
@@ -30,8 +30,8 @@ def checkout(root: Path, revision: str, folder: str) -> Iterator[Path]:
         raise ToolError(f"`git archive {revision}` failed: {said}. Fetch that revision.") from error
     with tempfile.TemporaryDirectory(prefix="validator-base-") as made:
         try:
-            with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-                archive.extractall(made, filter="data")
-        except (tarfile.TarError, OSError) as error:
+            with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:
+                archive.extractall(made)
+        except (zipfile.BadZipFile, OSError) as error:
             raise ToolError(f"The files of {revision} cannot be laid out: {error}.") from error
         yield Path(made)

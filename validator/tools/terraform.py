@@ -20,6 +20,7 @@ from typing import Any
 from python_terraform import IsFlagged, Terraform
 
 from validator.errors import SourceError, ToolError
+from validator.findings import Finding, Message, Outcome
 
 Json = dict[str, Any]
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -44,6 +45,17 @@ _HINTS = (
         ("error acquiring the state lock",),
         "Another run holds the state; wait for it, or `terraform force-unlock` if it is dead.",
     ),
+)
+
+_FORMATTED = (
+    "code-is-formatted",
+    "A difference that is only form hides the one that matters from whoever reads the change.",
+    "Run `make fmt`.",
+)
+_VALID = (
+    "code-is-valid",
+    "What Terraform does not accept cannot be planned or applied.",
+    "Correct what the message names.",
 )
 
 logging.getLogger("python_terraform").setLevel(logging.CRITICAL)
@@ -98,6 +110,42 @@ class WorkingDirectory:
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{file}: `terraform show` gave no JSON ({error}).") from error
 
+    def form(self, folder: Path) -> tuple[Finding, ...]:
+        """A finding on the format of all code under a folder; raises ToolError."""
+        output: list[str] = []
+        words = ["fmt", "-check", "-recursive", "-list=true", str(folder)]
+        status = self._run(words, output.append, also=(3,))
+        files = sorted(
+            line.strip() for line in output if line.strip().endswith((".tf", ".tfvars", ".hcl"))
+        )
+        if status != 0 and not files:
+            raise ToolError(_explained("fmt", status, "".join(output).strip() or "it said nothing"))
+        return (
+            _finding(
+                _FORMATTED, folder, [Message(f"{f} is not formatted.", f"{f}:1") for f in files]
+            ),
+        )
+
+    def validity(self) -> tuple[Finding, ...]:
+        """A finding on whether Terraform accepts the initialised code; raises ToolError."""
+        output: list[str] = []
+        self._run(["validate", "-json"], output.append, also=(1,))
+        try:
+            answer = json.loads("".join(output))
+            valid, diagnostics = answer["valid"], answer["diagnostics"]
+            messages = [
+                Message(_diagnostic({"diagnostic": each}), str(self._directory))
+                for each in diagnostics
+                if each.get("severity") == "error"
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ToolError(
+                f"{self._directory}: `terraform validate` gave no JSON ({error})."
+            ) from error
+        if valid is not True and not messages:
+            messages = [Message("Terraform calls the code invalid.", str(self._directory))]
+        return (_finding(_VALID, self._directory, messages),)
+
     def _events(self, command: str, on_event: OnEvent, *arguments: str, **options: Any) -> None:
         words = self._terraform.generate_cmd_string(
             command, *arguments, json=IsFlagged, input=False, **options
@@ -118,9 +166,16 @@ class WorkingDirectory:
         self._run(words[1:], line, errors)
 
     def _run(
-        self, words: list[str], line: Callable[[str], None], errors: list[str] | None = None
-    ) -> None:
-        """Runs one command to its end, each line of its output as it comes."""
+        self,
+        words: list[str],
+        line: Callable[[str], None],
+        errors: list[str] | None = None,
+        also: tuple[int, ...] = (),
+    ) -> int:
+        """Runs one command to its end, each line of its output as it comes; returns its status.
+
+        Raises ToolError for a status that is neither 0 nor one of `also`.
+        """
         command = [self._terraform.terraform_bin_path, *words]
         with subprocess.Popen(
             command,
@@ -145,9 +200,10 @@ class WorkingDirectory:
             except BaseException:
                 _stop(process)
                 raise
-        if status != 0:
+        if status not in (0, *also):
             said = "\n".join(errors or []) or "".join(tail).strip() or "it said nothing"
             raise ToolError(_explained(words[0], status, said))
+        return status
 
 
 def executable(environment: Mapping[str, str]) -> Path:
@@ -232,6 +288,20 @@ def _cli_config(directory: Path, environment: Mapping[str, str], build: Path) ->
     file = build / "terraform.rc"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def _finding(invariant: tuple[str, str, str], folder: Path, messages: list[Message]) -> Finding:
+    name, why, remedy = invariant
+    return Finding(
+        invariant=name,
+        family="terraform",
+        subject=folder.name,
+        where=messages[0].where if messages else str(folder),
+        outcome=Outcome.VIOLATED if messages else Outcome.HOLDS,
+        messages=tuple(messages),
+        why=why,
+        remedy=remedy,
+    )
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:
