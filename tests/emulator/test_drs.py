@@ -1,6 +1,7 @@
 """The embedded AWS through real botocore: what DRS does, and above all what it refuses."""
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -367,21 +368,38 @@ def test_an_empty_page_with_a_token_loses_nothing(embedded: Embedded, estate: An
     assert sorted(arns) == sorted(estate["arns"])
 
 
-def test_four_thousand_servers_and_eight_readers(embedded: Embedded) -> None:
+def test_four_thousand_servers_and_eight_readers_while_servers_go(embedded: Embedded) -> None:
     account = "131313131313"
     drs = initialise(embedded, account)
     drs.create_replication_configuration_template(**template())
-    embedded.door(
-        "quotas", {"account": account, "region": REGION, "code": "L-C1D14A2B", "value": 4000}
-    )
-    embedded.door("source-servers", {"account": account, "region": REGION, "count": 4000})
+    place = {"account": account, "region": REGION}
+    embedded.door("quotas", {**place, "code": "L-C1D14A2B", "value": 4000})
+    made = embedded.door("source-servers", {**place, "count": 4000})["sourceServerIDs"]
+    doomed = made[::40]
+    embedded.door("source-servers/state", {**place, "state": "DISCONNECTED", "ids": doomed})
+    reading = threading.Barrier(9)
 
-    def read(_: int) -> set[str]:
-        reader = embedded.unchecked_client("drs", account)
-        pages = reader.get_paginator("describe_source_servers").paginate(
-            PaginationConfig={"PageSize": 200}
-        )
-        return {server["arn"] for page in pages for server in page["items"]}
+    def read(_: int) -> list[str]:
+        reader = embedded.unchecked_client("drs", account).get_paginator("describe_source_servers")
+        pages = reader.paginate(PaginationConfig={"PageSize": 200})
+        seen = []
+        for number, page in enumerate(pages):
+            seen += [server["sourceServerID"] for server in page["items"]]
+            if number == 0:
+                reading.wait(timeout=60)
+        return seen
 
     with ThreadPoolExecutor(8) as pool:
-        assert [len(each) for each in pool.map(read, range(8))] == [4000] * 8
+        readings = pool.map(read, range(8))
+        reading.wait(timeout=60)
+        for identifier in doomed:
+            drs.delete_source_server(sourceServerID=identifier)
+        for seen in readings:
+            assert len(seen) == len(set(seen)), "a server was read twice"
+            assert set(made) - set(doomed) <= set(seen) <= set(made)
+    assert set(read_alone(drs)) == set(made) - set(doomed)
+
+
+def read_alone(drs: Any) -> list[str]:
+    pages = drs.get_paginator("describe_source_servers").paginate()
+    return [server["sourceServerID"] for page in pages for server in page["items"]]

@@ -14,6 +14,7 @@ from typing import Any
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 import moto.backend_index
+import moto.backends
 import moto.core.responses
 import moto.iam.models as iam_models
 from moto.core.exceptions import JsonRESTError
@@ -65,6 +66,9 @@ def install(management_account: str) -> None:
     moto.backend_index.backend_url_patterns.append(
         ("drs", re.compile(r"https?://drs\.(.+)\.amazonaws\.com"))
     )
+    # moto lists its own folder at every request.
+    modules = frozenset(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
     drs_models.quota_value = quota_value
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
