@@ -17,14 +17,18 @@ import moto.backend_index
 import moto.backends
 import moto.core.responses
 import moto.iam.models as iam_models
+from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
+from moto.core.routing import get_service_router
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
+from moto.moto_server.werkzeug_app import BackendRequest
 from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
+from werkzeug.exceptions import HTTPException
 
 from validator.emulator import authorization
 
@@ -96,6 +100,15 @@ def install(management_account: str) -> None:
 def quota_value(account: str, region: str, code: str) -> float:
     """The DRS quota as Service Quotas would give it."""
     return quotas.get((account, region, code), DRS_QUOTAS[code][1])
+
+
+def rest_operation(service: str, environ: dict[str, Any]) -> str | None:
+    """The operation that method and path name in a service of the REST kind, None elsewhere."""
+    try:
+        operation, _ = get_service_router(service).match(BackendRequest(environ))
+    except (BotoCoreError, HTTPException, NotImplementedError):
+        return None
+    return str(operation.name)
 
 
 def _account_of(original: Any) -> Any:

@@ -54,8 +54,6 @@ class DrsResponse(BaseResponse):
             status, answer = self._answer()
         except DrsError as error:
             headers = {"x-amzn-ErrorType": error.code, "Content-Type": "application/json"}
-            if "retryAfterSeconds" in error.members:
-                headers["Retry-After"] = str(error.members["retryAfterSeconds"])
             body = {"code": error.code, "message": error.message, **error.members}
             return error.status, headers, json.dumps(body)
         # A page of 200 servers is 270 KB, and json would take most of the answer's time.
