@@ -281,7 +281,7 @@ def _exists(principal: str, *, delay: float) -> bool:
 def _checked_key(original: Any) -> Any:
     def call(self: Any) -> Any:
         policy = self._get_param("Policy")
-        if policy:
+        if policy is not None:
             try:
                 named = authorization.principals(policy)
             except (ValueError, TypeError, AttributeError) as error:
