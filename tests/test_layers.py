@@ -23,6 +23,7 @@ ONLY = {
     "rich": {"reports/text.py", "reports/progress.py"},
     "moto": {"emulator/*", "emulator/drs/*"},
     "cheroot": {"emulator/server.py"},
+    "orjson": {"emulator/drs/responses.py"},
 }
 FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
 

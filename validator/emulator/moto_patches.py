@@ -14,16 +14,21 @@ from typing import Any
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 import moto.backend_index
+import moto.backends
 import moto.core.responses
 import moto.iam.models as iam_models
+from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
+from moto.core.routing import get_service_router
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
+from moto.moto_server.werkzeug_app import BackendRequest
 from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
+from werkzeug.exceptions import HTTPException
 
 from validator.emulator import authorization
 
@@ -65,6 +70,9 @@ def install(management_account: str) -> None:
     moto.backend_index.backend_url_patterns.append(
         ("drs", re.compile(r"https?://drs\.(.+)\.amazonaws\.com"))
     )
+    # moto lists its own folder at every request.
+    modules = frozenset(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
     drs_models.quota_value = quota_value
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
@@ -92,6 +100,15 @@ def install(management_account: str) -> None:
 def quota_value(account: str, region: str, code: str) -> float:
     """The DRS quota as Service Quotas would give it."""
     return quotas.get((account, region, code), DRS_QUOTAS[code][1])
+
+
+def rest_operation(service: str, environ: dict[str, Any]) -> str | None:
+    """The operation that method and path name in a service of the REST kind, None elsewhere."""
+    try:
+        operation, _ = get_service_router(service).match(BackendRequest(environ))
+    except (BotoCoreError, HTTPException, NotImplementedError):
+        return None
+    return str(operation.name)
 
 
 def _account_of(original: Any) -> Any:
@@ -264,7 +281,7 @@ def _exists(principal: str, *, delay: float) -> bool:
 def _checked_key(original: Any) -> Any:
     def call(self: Any) -> Any:
         policy = self._get_param("Policy")
-        if policy:
+        if policy is not None:
             try:
                 named = authorization.principals(policy)
             except (ValueError, TypeError, AttributeError) as error:
