@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help plan apply verify bootstrap emulator invariants test test-fast lint fmt docs clean lock
+.PHONY: help gate plan apply verify bootstrap emulator invariants test test-fast lint fmt docs clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,23 +27,28 @@ apply: ## Apply the saved plan of env ENV, if its verdict holds.
 verify: ## Judge the accounts of env ENV as they are.
 bootstrap: ## Make what must exist before Terraform in env ENV.
 
+gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull request must pass, for every env.
+	@validator gate $(ARGS)
+
 emulator: .venv/ready ## Serve the embedded AWS until stopped.
 	@validator emulator $(ARGS)
 
 invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
-test: .venv/ready .venv/terraform ## Run all tests.
+test: .venv/ready .venv/terraform .venv-checkov/ready ## Run all tests.
 	@pytest -n auto $(ARGS)
 
 test-fast: .venv/ready ## Run the tests that need neither Terraform nor the emulator.
 	@pytest -m "not slow" $(ARGS)
 
-lint: .venv/ready .venv/terraform ## Check format, style and types.
+lint: .venv/ready .venv/terraform ## Check format, style, types and workflows.
 	@ruff format --check .
 	@ruff check .
 	@mypy
 	@terraform fmt -check -recursive terraform
+	@actionlint -shellcheck= -pyflakes=
+	@zizmor --offline --quiet .github
 
 fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
 	@ruff check --fix-only --quiet .
@@ -54,11 +59,13 @@ docs: .venv/ready ## Regenerate the tables in the modules' READMEs.
 	@$(BIN)/python -m tests.terraform.readme
 
 clean: ## Remove everything that make and its targets made.
-	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-checkov build .pytest_cache .mypy_cache .ruff_cache
 
-lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/checkov.in.
 	@$(call INSTALL,.venv) pip-tools
-	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

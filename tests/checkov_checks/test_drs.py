@@ -277,3 +277,16 @@ def test_the_environments_differ() -> None:
     program = checkov.program(os.environ)
     assert program
     assert not program.is_relative_to(sys.prefix), "checkov's hcl2 would be ours"
+
+
+def test_the_docs_list_every_check(judged: Any) -> None:
+    passed, _ = judged
+    rows = (ROOT / "docs" / "checkov.md").read_text().split("| Check |")[1].split("`")[1::2]
+    assert {row for row in rows if row in ALL} == set(passed["case-0"]) == ALL
+
+
+def test_the_docs_command_finds_the_folder() -> None:
+    text = (ROOT / "docs" / "checkov.md").read_text()
+    code, rest = text.split("python -c '")[1].split("'", 1)
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert Path(printed.strip() + rest.split(")", 1)[1].split('"')[0]) == CHECKS
