@@ -115,8 +115,8 @@ class Application:
                 )
                 return {"changed": changed}
             case "POST", "quotas":
-                if body["code"] not in moto_patches.DRS_QUOTAS:
-                    raise ValueError(f"no DRS quota {body['code']}")
+                if body["code"] not in moto_patches.QUOTAS:
+                    raise ValueError(f"no quota {body['code']}")
                 place = (body["account"], body["region"], body["code"])
                 moto_patches.quotas[place] = float(body["value"])
                 return {}
