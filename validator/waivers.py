@@ -196,18 +196,19 @@ def warnings(verdict: Verdict, today: date) -> tuple[str, ...]:
     """A sentence for each waiver that covers something and ends within two weeks."""
     return tuple(
         f"The waiver of {finding.invariant} for {finding.subject} ends "
-        f"{ends(finding.waived.expires, today)} ({finding.waived.owner}, {finding.waived.ticket})."
+        f"{ends(days, finding.waived.expires)} ({finding.waived.owner}, {finding.waived.ticket})."
         for finding in verdict.findings
         if finding.waived is not None
         and finding.waived.expires is not None
-        and (finding.waived.expires - today).days <= WARNED
+        and (days := (finding.waived.expires - today).days) <= WARNED
     )
 
 
-def ends(expires: date, today: date) -> str:
+def ends(days_left: int, expires: date | str) -> str:
     """When a waiver ends, in words: "today", "in 1 day, on 2026-12-01"."""
-    days = (expires - today).days
-    return "today" if days == 0 else f"in {days} day{'s' * (days != 1)}, on {expires}"
+    if days_left == 0:
+        return "today"
+    return f"in {days_left} day{'s' * (days_left != 1)}, on {expires}"
 
 
 def _content(file: Path) -> str | None:

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from validator.reports.document import Run
 from validator.reports.json import to_json
+from validator.reports.junit import to_junit
+from validator.reports.markdown import to_markdown
+from validator.reports.sarif import to_sarif
 from validator.reports.text import to_text
 
 Report = Callable[[Run], str]
@@ -11,6 +14,16 @@ Report = Callable[[Run], str]
 REPORTS: dict[str, Report] = {
     "text": to_text,
     "json": to_json,
+    "sarif": to_sarif,
+    "junit": to_junit,
+    "markdown": to_markdown,
 }
+_SUFFIXES = {"text": "txt", "junit": "junit.xml", "markdown": "md"}
 
-__all__ = ["REPORTS", "Report", "Run"]
+
+def file_name(name: str) -> str:
+    """The name of the file that a run leaves in this format, such as report.txt."""
+    return f"report.{_SUFFIXES.get(name, name)}"
+
+
+__all__ = ["REPORTS", "Report", "Run", "file_name"]
