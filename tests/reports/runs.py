@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
+
 from tests.estates import account, estate
 from validator.findings import Finding, Message, Outcome, Verdict, Waived
 from validator.model import Change, Estate, Part, Unknown
@@ -141,3 +143,55 @@ def base() -> dict[str, Any]:
     gone = {**data["findings"][1], "subject": "staging-9", "outcome": "unknown"}
     data["findings"].append(gone)
     return json.loads(json.dumps(data))  # type: ignore[no-any-return]
+
+
+_texts = st.one_of(
+    st.text(st.characters(exclude_categories=()), max_size=30),
+    st.lists(
+        st.sampled_from(
+            ["|", "`", "``", "</details>", "</summary>", "<b>", "-->", "<!--", "@octocat", "#1", "](",
+             "[x](https://e.example)", "https://e.example", "www.e.example", "\n", "\n\n", "\r", "\x1b[2J",
+             "\x00", "\ufffe", "\ud800", "\u202e", "&amp;", "&lt;", "]]>", "\\", "*", "_", "~~", "$", "- ",
+             "1. ", "# ", "    ", "{0}", "/srv/checkout/", "main.tf:3", "../x.tf:3", "/etc/x.tf:3", ":bug:", "a"]
+        ),
+        max_size=6,
+    ).map("".join),
+)  # fmt: skip
+_outcomes = st.sampled_from([outcome.value for outcome in Outcome])
+_waived = st.none() | st.builds(
+    Waived, _texts, _texts, _texts, st.none() | st.dates(TODAY, date(2027, 2, 22))
+)
+_messages = st.lists(st.builds(Message, _texts, _texts, st.none() | _texts), max_size=3)
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> Finding:
+    """A finding of any outcome, with texts that are after every format."""
+    outcome = draw(_outcomes)
+    name = draw(st.sampled_from(["keys-rotate", "a", "b-c"]) | _texts.filter(bool))
+    family = draw(st.sampled_from(["keys", "effects"]) | _texts.filter(bool))
+    messages = () if outcome == "holds" else draw(_messages)
+    waived = None if outcome == "holds" else draw(_waived)
+    return found(name, family, draw(_texts), outcome, *messages, waived=waived)
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> Run:
+    """A run with any findings and notes, and names in its estate that are after every format."""
+    planned = st.one_of(st.integers(0, 400), st.builds(Unknown, _texts))
+    staging = [
+        account(draw(_texts), Part.STAGING, draw(_texts), draw(planned))
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    of = replace(
+        estate(staging=tuple(staging), view=draw(st.sampled_from(["code", "plan", "live"]))),
+        where=draw(st.sampled_from([TFVARS, "estate.auto.tfvars", "/etc/x.tfvars"])),
+        changes=tuple(
+            Change("a", "b", draw(_texts), ("create",)) for _ in range(draw(st.integers(0, 2)))
+        ),
+    )
+    return run(
+        of,
+        tuple(draw(st.lists(findings(), max_size=6))),
+        notes=tuple(draw(st.lists(_texts, max_size=3))),
+    )

@@ -247,26 +247,26 @@ def _clipped(text: str, most: int) -> str:
 
 def _md(text: str) -> str:
     """The text for a line of Markdown, which shows it as it is and notifies nobody."""
-    return _quiet(_escaped(text))
+    return _escaped(_quiet(one_line(text)))
 
 
 def _code(text: str) -> str:
     """The text in a code span, where GitHub looks for neither people nor issues."""
-    return f"<code>{_escaped(text)}</code>"
+    return f"<code>{_escaped(one_line(text))}</code>"
 
 
 def _html(text: str) -> str:
     """The text for a line of an HTML block, where Markdown is not read."""
-    return _quiet(html.escape(one_line(text), quote=False))
+    return html.escape(_quiet(one_line(text)), quote=False)
 
 
 def _escaped(text: str) -> str:
-    return _PUNCTUATION.sub(r"\\\g<0>", one_line(text))
+    return _PUNCTUATION.sub(r"\\\g<0>", text)
 
 
 def _quiet(text: str) -> str:
     """The text with a space of no width where GitHub would see a person, an issue or an address."""
-    return _CALLS.sub(r"\g<0>&#8203;", text)
+    return _CALLS.sub("\\g<0>\u200b", text)
 
 
 def _shown(number: int | None) -> str:

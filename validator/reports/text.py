@@ -45,7 +45,10 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
     for note in data["notes"]:
         console.print(visible(note), markup=False)
     outcome = data["verdict"]
-    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({_EXPLAIN[outcome]})"))
+    explained = _EXPLAIN[outcome]
+    if outcome == Outcome.HOLDS and data["counts"]["waived"]:
+        explained += ", or is waived"
+    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({explained})"))
     console.print(_heading(data), markup=False)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
