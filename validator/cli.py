@@ -23,7 +23,7 @@ from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
 from validator.model import Estate, Unknown
 from validator.project import Env
-from validator.reports import REPORTS, Run, combined
+from validator.reports import REPORTS, Run, combined, file_name
 from validator.sources import code, tfvars
 from validator.sources.tfvars import Declared
 
@@ -597,7 +597,11 @@ def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
         assert run.root is not None
         folder = Env(run.root, run.env).build(run.command)
         for name in REPORTS:
-            project.write(folder / f"report.{_SUFFIXES.get(name, name)}", REPORTS[name](run))
+            project.write(folder / file_name(name), REPORTS[name](run))
+    if runs[0].command == "gate":
+        # What the workflow uploads and comments with: all envs in one.
+        for name in REPORTS:
+            project.write(_gate_folder(runs[0]) / file_name(name), combined(name, runs))
     shown = combined(arguments.format, runs)
     if arguments.output is not None:
         project.write(arguments.output, shown)
@@ -613,7 +617,11 @@ def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
     return EXIT_STATUS[worst]
 
 
-_SUFFIXES = {"text": "txt", "junit": "junit.xml", "markdown": "md"}
+def _gate_folder(run: Run) -> Path:
+    assert run.root is not None
+    folder = run.root / "build" / "gate"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _say(message: str) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tests.estates import account, estate, extended, server
+from tests.reports.runs import FINDINGS
+from tests.reports.runs import run as example
 from validator.invariants import INVARIANTS, judge
 from validator.model import Account, Estate, Extension, Part, Unknown
 from validator.reports import REPORTS, Run
@@ -44,9 +46,19 @@ def test_the_text_gives_where_why_and_remedy() -> None:
         assert part in text
 
 
-def test_names_with_markup_or_control_characters_are_shown_as_they_are() -> None:
-    of = estate(staging=(account("[red]x[/]", Part.STAGING, STAGING, 301),))
-    assert "[red]x[/]" in REPORTS["text"](run(of))
+@pytest.mark.parametrize("name", ["[red]x[/]", ":key:"])
+def test_names_with_markup_are_shown_as_they_are(name: str) -> None:
+    of = estate(staging=(account(name, Part.STAGING, STAGING, 301),))
+    assert name in REPORTS["text"](run(of))
+
+
+def test_the_text_says_who_waived_a_finding_and_for_how_long() -> None:
+    waived = tuple(finding for finding in FINDINGS if finding.waived)
+    text = REPORTS["text"](example(findings=waived))
+    assert "waived, violated shared-key-has-no-strangers" in text
+    assert "(storage team, DR-12); the waiver ends in 9 days, on 2026-12-03." in text
+    assert "0 violated, 0 unknown, 2 waived, 0 hold" in text
+    assert "Verdict: holds (every invariant holds for every subject, or is waived)" in text
 
 
 def test_json_counts_live_servers_by_status_and_keeps_unknown_apart_from_zero() -> None:

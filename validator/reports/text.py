@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from validator.findings import Outcome
-from validator.reports.document import Run, document
+from validator.reports.document import Run, document, one_line, visible, waived_in_words
 
 WIDTH = 110
 _STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow"}
+_WAIVED = "bold cyan"
 _EXPLAIN = {
     "holds": "every invariant holds for every subject",
     "violated": "at least one invariant is violated",
@@ -32,6 +33,7 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
         color_system="standard" if colour else None,
         width=width,
         highlight=False,
+        emoji=False,
         legacy_windows=False,
     )
     data = document(run)
@@ -41,15 +43,18 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
     _print_changes(console, data)
     _print_findings(console, data)
     for note in data["notes"]:
-        console.print(note, markup=False)
+        console.print(visible(note), markup=False)
     outcome = data["verdict"]
-    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({_EXPLAIN[outcome]})"))
+    explained = _EXPLAIN[outcome]
+    if outcome == Outcome.HOLDS and data["counts"]["waived"]:
+        explained += ", or is waived"
+    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({explained})"))
     console.print(_heading(data), markup=False)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def _heading(data: Json) -> str:
-    return f"{data['command']} {data['env']} on {data['cloud']}"
+    return one_line(f"{data['command']} {data['env']} on {data['cloud']}")
 
 
 def _print_capacity(console: Console, data: Json) -> None:
@@ -71,10 +76,10 @@ def _print_capacity(console: Console, data: Json) -> None:
         compared = row["replicating"] if live else row["planned"]
         full = row["free"] is not None and row["free"] < 0
         table.add_row(
-            escape(row["account"]),
-            escape(row["id"]),
+            escape(one_line(row["account"])),
+            escape(one_line(row["id"])),
             row["part"],
-            escape(row["region"]),
+            escape(one_line(row["region"])),
             _shown(row["planned"]),
             *(_shown(row[name]) for name in seen),
             f"{_shown(compared)}/{_shown(row['quota'])}",
@@ -99,30 +104,36 @@ def _print_changes(console: Console, data: Json) -> None:
     console.print("Terraform will change:")
     for account, actions in data["changes"].items():
         counts = ", ".join(f"{count} to {action}" for action, count in actions.items())
-        console.print(f"  {account}: {counts}", markup=False)
+        console.print(f"  {one_line(account)}: {one_line(counts)}", markup=False)
     console.print()
 
 
 def _print_findings(console: Console, data: Json) -> None:
     for finding in data["findings"]:
-        if finding["outcome"] == Outcome.HOLDS:
+        outcome, waived = finding["outcome"], finding["waived"]
+        if outcome == Outcome.HOLDS:
             continue
         console.print(
             Text.assemble(
-                (finding["outcome"], _STYLE[finding["outcome"]]),
-                f" {finding['invariant']}: {finding['subject']}",
+                ("waived, " if waived else "", _WAIVED),
+                (outcome, _WAIVED if waived else _STYLE[outcome]),
+                " " + one_line(f"{finding['invariant']}: {finding['subject']}"),
             ),
             soft_wrap=True,
         )
         for message in finding["messages"]:
-            console.print(f"  {message['text']}", markup=False, soft_wrap=True)
+            console.print(f"  {visible(message['text'])}", markup=False, soft_wrap=True)
+        if waived:
+            line = f"  waived: {one_line(waived_in_words(waived))}."
+            console.print(line, markup=False, soft_wrap=True)
         for label in ("where", "why", "remedy"):
-            console.print(f"  {label}: {finding[label]}", markup=False, soft_wrap=True)
+            line = f"  {label}: {one_line(finding[label])}"
+            console.print(line, markup=False, soft_wrap=True)
         console.print()
     counts = data["counts"]
     console.print(
         f"{sum(counts.values())} findings: {counts['violated']} violated, "
-        f"{counts['unknown']} unknown, {counts['holds']} hold."
+        f"{counts['unknown']} unknown, {counts['waived']} waived, {counts['holds']} hold."
     )
 
 
