@@ -184,7 +184,7 @@ def accept(verdict: Verdict, effects: Collection[str]) -> Verdict:
     """
     for name in effects:
         _check_acceptable(verdict, name)
-    accepted = Waived("accepted by name", "the command line", "", None)
+    accepted = Waived("accepted by name for this run", "the command line", "", None)
     return Verdict(
         tuple(
             replace(finding, waived=accepted)

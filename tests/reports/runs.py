@@ -89,7 +89,7 @@ FINDINGS = (
         "staging-1",
         "violated",
         Message("A new key starts a full resynchronisation of 305 servers.", KEY),
-        waived=Waived("accepted by name", "the command line", "", None),
+        waived=Waived("accepted by name for this run", "the command line", "", None),
     ),
     found("staging-account-trusts-its-target", "trust", HOSTILE, "violated", Message(HOSTILE, HOSTILE, f"# {HOSTILE}\n```\n</details>\n# x")),
     found(

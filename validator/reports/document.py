@@ -11,7 +11,7 @@ from typing import Any
 from validator import __version__
 from validator.findings import Finding, Outcome, Verdict, Waived
 from validator.model import Account, Estate, Extension, SourceServer, Unknown, known
-from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS, limit
+from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS, limit, recovery
 from validator.waivers import ends
 
 Json = dict[str, Any]
@@ -86,7 +86,7 @@ def visible(text: str) -> str:
 def waived_in_words(waived: Json) -> str:
     """Who waived a finding, why, and until when, as one sentence without its full stop."""
     if waived["expires"] is None:
-        return f"{waived['reason']} on {waived['owner']}, for this run only"
+        return f"{waived['reason'].strip().removesuffix('.')} ({waived['owner']})"
     return (
         f"{waived['reason'].strip().removesuffix('.')} ({waived['owner']}, {waived['ticket']}); "
         f"the waiver ends {ends(waived['days_left'], waived['expires'])}"
@@ -114,11 +114,15 @@ def capacity(estate: Estate) -> Json:
     All numbers count source servers in the recovery Region.
     """
     rows = [_capacity_row(account, estate.recovery_region) for account in estate.protected]
+    planned = _total([row["planned"] for row in rows])
     return {
         "accounts": rows,
-        "planned": _total([row["planned"] for row in rows]),
+        "planned": planned,
         "capacity": _total([row["quota"] for row in rows]),
         "target_total_quota": _number(limit(estate.target, TOTAL_SERVERS)),
+        "recovery": None
+        if planned is None
+        else {"jobs": recovery(planned).jobs, "rounds": recovery(planned).rounds},
     }
 
 

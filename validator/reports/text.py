@@ -92,6 +92,9 @@ def _print_capacity(console: Console, data: Json) -> None:
         f"{_shown(capacity['capacity'])} source servers; the target's total quota is "
         f"{_shown(capacity['target_total_quota'])}."
     )
+    if capacity["recovery"] is not None:
+        jobs, rounds = capacity["recovery"]["jobs"], capacity["recovery"]["rounds"]
+        console.print(f"A full recovery takes {jobs} jobs in {rounds} rounds.")
     console.print()
 
 
@@ -109,27 +112,19 @@ def _print_changes(console: Console, data: Json) -> None:
 
 
 def _print_findings(console: Console, data: Json) -> None:
+    """What does not hold, said once for each invariant and outcome; then what is waived."""
+    groups: dict[tuple[str, str], list[Json]] = {}
     for finding in data["findings"]:
-        outcome, waived = finding["outcome"], finding["waived"]
-        if outcome == Outcome.HOLDS:
-            continue
-        console.print(
-            Text.assemble(
-                ("waived, " if waived else "", _WAIVED),
-                (outcome, _WAIVED if waived else _STYLE[outcome]),
-                " " + one_line(f"{finding['invariant']}: {finding['subject']}"),
-            ),
-            soft_wrap=True,
-        )
-        for message in finding["messages"]:
-            console.print(f"  {visible(message['text'])}", markup=False, soft_wrap=True)
-        if waived:
-            line = f"  waived: {one_line(waived_in_words(waived))}."
-            console.print(line, markup=False, soft_wrap=True)
-        for label in ("where", "why", "remedy"):
-            line = f"  {label}: {one_line(finding[label])}"
-            console.print(line, markup=False, soft_wrap=True)
+        if finding["outcome"] != Outcome.HOLDS and not finding["waived"]:
+            groups.setdefault((finding["outcome"], finding["invariant"]), []).append(finding)
+    for (outcome, invariant), findings in groups.items():
+        _print(console, Text.assemble((outcome, _STYLE[outcome]), f" {one_line(invariant)}"))
+        for finding in findings:
+            _print_finding(console, finding)
+        for label in ("why", "remedy"):
+            _print(console, f"  {label}: {one_line(findings[0][label])}")
         console.print()
+    _print_waived(console, [finding for finding in data["findings"] if finding["waived"]])
     counts = data["counts"]
     console.print(
         f"{sum(counts.values())} findings: {counts['violated']} violated, "
@@ -139,3 +134,30 @@ def _print_findings(console: Console, data: Json) -> None:
 
 def _shown(number: int | None) -> str:
     return "unknown" if number is None else str(number)
+
+
+def _print_finding(console: Console, finding: Json) -> None:
+    _print(console, f"  {one_line(finding['subject'])}, {one_line(finding['where'])}")
+    for message in finding["messages"]:
+        _print(console, f"    {visible(message['text'])}")
+        if message["fix"]:
+            for line in visible(message["fix"]).splitlines():
+                _print(console, f"      {line}")
+
+
+def _print_waived(console: Console, findings: list[Json]) -> None:
+    reasons: dict[str, list[str]] = {}
+    for finding in findings:
+        name = one_line(f"{finding['invariant']} of {finding['subject']} ({finding['outcome']})")
+        reasons.setdefault(one_line(waived_in_words(finding["waived"])), []).append(name)
+    for reason, names in reasons.items():
+        _print(console, Text.assemble(("waived", _WAIVED), f": {reason}."))
+        for name in names:
+            _print(console, f"  {name}")
+    if findings:
+        console.print()
+
+
+def _print(console: Console, line: str | Text) -> None:
+    """A line that the terminal wraps, so that whoever copies it copies it whole."""
+    console.print(line, markup=False, soft_wrap=True)
