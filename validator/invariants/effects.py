@@ -89,11 +89,13 @@ def changes_stay_within_the_estate(estate: Estate, _: Estate) -> Iterator[Messag
     validator knows.
     """
     names = {account.name for account in estate.accounts}
-    for change in estate.changes:
-        if isinstance(change.account, str) and change.account not in names:
-            yield Message(f"{change.address} is in account {change.account}.", change.address)
+    hidden: Unknown | None = None
     for change in changes(estate):
-        need(change.account)
+        if isinstance(change.account, Unknown):
+            hidden = change.account
+        elif change.account not in names:
+            yield Message(f"{change.address} is in account {change.account}.", change.address)
+    need(hidden)
 
 
 @invariant(Estate, views=PLANNED)
