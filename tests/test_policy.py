@@ -101,6 +101,7 @@ CASES = [
     ("no value to be equal to", [when(StringEquals={"kms:ViaService": []})], Outcome.UNKNOWN),
     ("no value to differ from", [when(StringNotEquals={"kms:ViaService": []})], Outcome.UNKNOWN),
     ("a number as Python writes it", [when(NumericLessThan={"kms:CallerAccount": "1_0e400"})], Outcome.UNKNOWN),
+    ("a deny of its account", [statement(), statement(Effect="Deny", Principal={"AWS": ROOT})], Outcome.DENIED),
     ("no Resource, which KMS ignores", [statement(Resource=None)], Outcome.UNKNOWN),
 ]  # fmt: skip
 
@@ -175,6 +176,17 @@ def test_a_trust_policy_has_no_resource() -> None:
     request = Request(ROLE, "kms:ReEncryptFrom", None, {})
     for resource, outcome in ((None, Outcome.ALLOWED), ("*", Outcome.UNKNOWN)):
         document = {"Statement": [statement(Resource=resource)]}
+        assert evaluate(parse(json.dumps(document)), request).outcome is outcome
+
+
+def test_several_values_need_a_quantifier() -> None:
+    request = Request(ROLE, "kms:ReEncryptFrom", KEYS, {"aws:TagKeys": ("a", "b")})
+    for operator, outcome in (
+        ("StringEquals", Outcome.UNKNOWN),
+        ("ForAllValues:StringEquals", Outcome.NOT_ALLOWED),
+        ("ForAnyValue:StringEquals", Outcome.ALLOWED),
+    ):
+        document = {"Statement": [when(**{operator: {"aws:TagKeys": "a"}})]}
         assert evaluate(parse(json.dumps(document)), request).outcome is outcome
 
 
