@@ -36,13 +36,18 @@ def _section(each: Invariant, old: str) -> str:
     return "\n\n".join(
         [
             f"## {each.name}",
-            f"**{each.promise}**",
-            each.why,
-            f"Remedy: {each.remedy}",
+            f"**{_plain(each.promise)}**",
+            _plain(each.why),
+            f"Remedy: {_plain(each.remedy)}",
             f"Views: {', '.join(each.views)}.",
             f"{start}\n{found[1] if found else ''}{end}",
         ]
     )
+
+
+def _plain(text: str) -> str:
+    """The text with what Markdown would read as its own marked as text."""
+    return re.sub(r"([<>*_`\[\]])", r"\\\1", text)
 
 
 if __name__ == "__main__":
