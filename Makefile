@@ -55,8 +55,9 @@ fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
 	@ruff format .
 	@terraform fmt -recursive terraform
 
-docs: .venv/ready ## Regenerate the tables in the modules' READMEs.
+docs: .venv/ready ## Regenerate the tables in the modules' READMEs and the pages on the invariants.
 	@$(BIN)/python -m tests.terraform.readme
+	@$(BIN)/python -m tests.docs.pages
 
 clean: ## Remove everything that make and its targets made.
 	@rm -rf .venv .venv-checkov build .pytest_cache .mypy_cache .ruff_cache

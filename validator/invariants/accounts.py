@@ -190,6 +190,9 @@ def _foreign(document: Policy, estate: Estate) -> Iterator[str]:
                 yield text
 
 
+DECLARED = (account_ids_are_well_formed, account_ids_are_distinct)
+"""What must hold of the declared ids before any other tool is given them."""
+
 INVARIANTS = (
     account_ids_are_well_formed,
     account_ids_are_distinct,

@@ -78,17 +78,24 @@ def _message(change: Change, text: str, estate: Estate) -> Message:
 
 
 @invariant(Estate, views=PLANNED)
-def every_change_is_understood(estate: Estate, _: Estate) -> Iterator[Message]:
-    """The plan shows for every change what it does and in which account.
+def changes_stay_within_the_estate(estate: Estate, _: Estate) -> Iterator[Message]:
+    """The plan changes nothing outside the estate's accounts, and does nothing that is not understood.
 
-    What a change does to servers that replicate can be told only of a change that is understood: a
-    word that Terraform will invent, or an account known after apply, may be the one that cuts.
+    A change in a foreign account is a provider gone astray. What a change does to servers that
+    replicate can be told only of one that is understood: a word that Terraform will invent, or an
+    account known after apply, may be the one that cuts.
 
-    Remedy: Give the resource a provider of a known account; use a Terraform that the validator knows.
+    Remedy: Give the resource a provider of an account of the estate; use a Terraform that the
+    validator knows.
     """
+    names = {account.name for account in estate.accounts}
+    hidden: Unknown | None = None
     for change in changes(estate):
-        need(change.account)
-    yield from ()
+        if isinstance(change.account, Unknown):
+            hidden = change.account
+        elif change.account not in names:
+            yield Message(f"{change.address} is in account {change.account}.", change.address)
+    need(hidden)
 
 
 @invariant(Estate, views=PLANNED)
@@ -226,7 +233,7 @@ def _role_name(change: Change, estate: Estate) -> str | None:
 
 
 INVARIANTS = (
-    every_change_is_understood,
+    changes_stay_within_the_estate,
     no_server_is_resynchronised,
     no_replication_is_disconnected,
     no_key_is_destroyed,

@@ -319,7 +319,9 @@ def beside(planned: Estate, code: Estate | Unknown) -> Estate:
         for account in code.accounts
         for kind in _KINDS
         for each in known(getattr(account, kind))
-    } | {each.name: each.where for each in (*known(code.providers), *known(code.placements))}
+    }
+    places |= {each.name: each.where for each in known(code.providers)}
+    places |= {each.name: each.where for each in known(code.placements)}
 
     def placed(values: Any) -> Any:
         if isinstance(values, Unknown):
