@@ -1,21 +1,16 @@
 """Mutants: good envs with one thing broken, each with the invariant that must notice.
 
-A mutant is one edit of env `staging` or of a module that it calls. `python -m tests.mutants` judges
-all of them, and writes the kill rate to docs/mutation.md.
+A mutant is one edit of env `staging` or of a module that it calls, or one change in its plan.
+`tests/mutation.py` judges them.
 """
 
 import functools
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from validator.findings import Outcome, Verdict
-from validator.invariants import INVARIANTS, judge
 from validator.invariants.capacity import POINTS_BESIDES_DAYS
 from validator.invariants.keys import SHORTEST_WINDOW
 from validator.quotas import (
@@ -25,7 +20,6 @@ from validator.quotas import (
     TOTAL_SERVERS,
     TRUSTED_ACCOUNTS,
 )
-from validator.sources import code, tfvars
 
 ROOT = Path(__file__).parents[1]
 TERRAFORM = ROOT / "terraform"
@@ -617,37 +611,130 @@ MUTANTS: tuple[Mutant, ...] = (
 )
 
 
-def verdict(terraform: Path) -> Verdict:
-    """The verdict on the code of env `staging` in a copy of terraform/."""
-    directory = terraform / "envs" / ENV
-    return judge(code.read(directory, tfvars.read(directory), ENV), INVARIANTS)
+# What changes nothing that an invariant speaks of, and what stands at its boundary.
 
 
-def copied(folder: Path) -> Path:
-    """A copy of the env and its modules, without what Terraform keeps beside them."""
-    terraform = folder / "terraform"
-    for part in (f"envs/{ENV}", "modules"):
-        shutil.copytree(TERRAFORM / part, terraform / part, ignore=shutil.ignore_patterns(".terraform", "tests", "README.md"))  # fmt: skip
-    return terraform
+def _dynamic(file: str, sid: str) -> str:
+    """A dynamic statement with the line that says for what."""
+    whole = statement(file, sid)
+    (loop,) = re.findall(
+        r'  dynamic "statement" {\n.*\n\n' + re.escape(whole) + "  }\n", text(file)
+    )
+    return str(loop)
 
 
-def judged(mutant: Mutant) -> Verdict:
-    """The verdict on a mutant, made in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        terraform = copied(Path(folder))
-        mutant.apply(terraform)
-        return verdict(terraform)
+def _moved(file: str, first: str, between: str, second: str) -> Edit:
+    return Edit(file, f"{first}{between}{second}", f"{second}{between}{first}")
 
 
-def killers(mutant: Mutant, found: Verdict) -> list[str]:
-    """The invariants that find something in a mutant, those of the expected outcome."""
-    wanted = Outcome(mutant.outcome)
-    return list(dict.fromkeys(f.invariant for f in found.findings if f.outcome is wanted))
+_TRUST = condition_blocks(text(TRUST))
+_WAVES = "  wave-1 = 200\n  wave-2 = 200\n  wave-3 = 200\n"
+_LOG_GROUP = 'resource "aws_cloudwatch_log_group" "other" {\n  name = "/other"\n}\n'
+_TAGGED = '  tags = { owner = "platform" }\n\n  depends_on'
+HARMLESS: dict[str, Edit] = {
+    "a comment": Edit(KEY_POLICY, "  dynamic", "  # For each target.\n  dynamic"),
+    "statements in another order": _moved(KEY_POLICY, _dynamic(KEY_POLICY, "StagingRoleShares"), "\n", _dynamic(KEY_POLICY, "TargetUses")),
+    "conditions in another order": _moved(TRUST, _TRUST[0], "\n", _TRUST[1]),
+    "rules in another order": _moved(TEMPLATE, FIRST, "\n", SECOND),
+    "other spaces": Edit(TEMPLATE, "ebs_encryption                          = ", "ebs_encryption="),
+    "CRLF line ends": Edit(KEY, text(KEY), text(KEY).replace("\n", "\r\n")),
+    "a tag": Edit(KEY, "  depends_on", _TAGGED),
+    "another description": Edit(KEY, "Encrypts the DRS staging disks", "Encrypts the staging disks"),
+    "an unrelated resource": Edit(KEY, "# NOTE: KMS refuses", f"{_LOG_GROUP}\n# NOTE: KMS refuses"),
+    "an action more to read": Edit(VERIFIER_MAY, '"drs:DescribeJobs",', '"drs:DescribeJobs",\n      "drs:DescribeSourceNetworks",'),
+    "the opt-in statements of the key": FULL,
+    "an account as a bare id": Edit(SHARED_POLICY, '"arn:aws:iam::${statement.value}:root"', "statement.value"),
+    "a condition by StringLike": Edit(KEY_POLICY, '"StringEquals"', '"StringLike"'),
+    "an operator in other letters": Edit(DEPLOYER, '"ArnEquals"', '"arnequals"'),
+    "a source ARN of the target only": Edit(TRUST, "arn:aws:drs:*:*:", "arn:aws:drs:*:${var.target_account_id}:"),
+    "a policy in a local": Edit(TRUST, "data.aws_iam_policy_document.trust.json\n}", 'local._trust\n}\n\nlocals {\n  _trust = data.aws_iam_policy_document.trust.json\n}'),
+    "the shortest wait for a key": Edit(KEY, "deletion_window_in_days = 30", f"deletion_window_in_days = {SHORTEST_WINDOW}"),
+    "as many days as the snapshots allow": Edit(TFVARS, "point_in_time_days     = 7", f"point_in_time_days     = {_POINTS - POINTS_BESIDES_DAYS}"),
+    "as many volumes as the snapshots allow": Edit(TFVARS, "volumes_per_server     = 3", f"volumes_per_server     = {_VOLUMES}"),
+    "as large a wave as the jobs allow": Edit(TFVARS, _WAVES, f"  wave-1 = {SERVERS_IN_ALL_JOBS.value}\n  wave-2 = {600 - SERVERS_IN_ALL_JOBS.value}\n"),
+    "one trusted target less than too many": Edit(TRUST, "# Attached by ARN", _MORE_ROLES.replace(f"range({TRUSTED_ACCOUNTS.value})", f"range({TRUSTED_ACCOUNTS.value - 1})")),
+    "a private range of a /8": Edit(TFVARS, '"10.0.0.0/8"', '"10.0.0.0/8", "192.168.0.0/16"'),
+}  # fmt: skip
+"""Edits after which every invariant still holds, by what they do."""
 
 
-def judge_all(mutants: tuple[Mutant, ...]) -> dict[str, Verdict]:
-    """The verdict on each mutant by its name, judged by two processes at once."""
-    verdict(TERRAFORM)  # so that both processes know the files that mutants leave as they are
-    with ProcessPoolExecutor(2, get_context("fork")) as pool:
-        names = [mutant.name for mutant in mutants]
-        return dict(zip(names, pool.map(judged, mutants, chunksize=4), strict=True))
+# Plans: what a change does to an estate that is there already.
+
+_AT_KEY = "module.staging_1_replication_key.aws_kms_key.this"
+_AT_TEMPLATE = (
+    "module.staging_1_replication_template.aws_drs_replication_configuration_template.this"
+)
+_AT_ROLE = "module.staging_1_trust.aws_iam_role.this"
+_AT_POLICY = "module.staging_1_trust.aws_iam_role_policy_attachment.this"
+_AT_DEPLOYER = "module.staging_1_orchestration_role.aws_iam_role.this"
+AT_TABLE = "aws_dynamodb_table.tracking"
+"""A table that no env declares yet."""
+
+_DAILY = {"enabled": True, "interval": 1, "retention_duration": 30, "rule_id": 3, "units": "DAY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A change in the plan of an estate that is applied already, and the invariant that must notice.
+
+    `other` are attributes that have other values before it; for a change that is none, also after it.
+    """
+
+    name: str
+    invariant: str
+    address: str
+    actions: tuple[str, ...]
+    other: Mapping[str, Any] = field(default_factory=dict)
+    outcome: str = "violated"
+
+
+REPLACED = ("delete", "create")
+PLANNED: tuple[Planned, ...] = (
+    Planned("plan: the key is destroyed", "no-key-is-destroyed", _AT_KEY, ("delete",)),
+    Planned("plan: the key is replaced", "no-key-is-destroyed", _AT_KEY, REPLACED),
+    Planned("plan: the key is replaced, the new one first", "no-server-is-resynchronised", _AT_KEY, ("create", "delete")),
+    Planned("plan: the template got another key", "no-server-is-resynchronised", _AT_TEMPLATE, ("update",), {"ebs_encryption_key_arn": "alias/other"}),
+    Planned("plan: the template got another encryption", "no-server-is-resynchronised", _AT_TEMPLATE, ("update",), {"ebs_encryption": "DEFAULT"}),
+    Planned("plan: the template is replaced", "no-server-is-resynchronised", _AT_TEMPLATE, REPLACED),
+    Planned("plan: the template keeps points for other days", "no-replication-is-disconnected", _AT_TEMPLATE, ("update",), {"pit_policy": [_DAILY]}),
+    Planned("plan: the template is made again", "no-replication-is-disconnected", _AT_TEMPLATE, REPLACED),
+    Planned("plan: the staging role is destroyed", "no-role-is-destroyed", _AT_ROLE, ("delete",)),
+    Planned("plan: the orchestration role is replaced", "no-role-is-destroyed", _AT_DEPLOYER, REPLACED),
+    Planned("plan: the staging role is made again", "no-trust-is-cut", _AT_ROLE, REPLACED),
+    Planned("plan: the staging role trusts otherwise", "no-trust-is-cut", _AT_ROLE, ("update",), {"assume_role_policy": "{}"}),
+    Planned("plan: the staging role loses its policy", "no-trust-is-cut", _AT_POLICY, ("delete",)),
+    Planned("plan: the staging role's policy is attached again", "no-trust-is-cut", _AT_POLICY, REPLACED),
+    Planned("plan: the tracking table is destroyed", "no-table-is-destroyed", AT_TABLE, ("delete",)),
+    Planned("plan: the tracking table is replaced", "no-table-is-destroyed", AT_TABLE, REPLACED),
+    Planned("plan: a word that nobody knows", "changes-stay-within-the-estate", _AT_KEY, ("vanish",), outcome="unknown"),
+    Planned("plan: an update that does not show what", "no-server-is-resynchronised", _AT_TEMPLATE, ("update",), outcome="unknown"),
+    Planned("plan: a change in no known account", "changes-stay-within-the-estate", AT_TABLE, ("delete",), outcome="unknown"),
+    Planned("plan: the key is not what the code says", "code-and-plan-agree", _AT_KEY, ("no-op",), {"enable_key_rotation": False}),
+    Planned("plan: the template is not what the code says", "code-and-plan-agree", _AT_TEMPLATE, ("no-op",), {"create_public_ip": True}),
+    Planned("plan: the role is not what the code says", "code-and-plan-agree", _AT_DEPLOYER, ("no-op",), {"name": "DRSOrchestrationRole"}),
+)  # fmt: skip
+HARMLESS_PLANNED: tuple[Planned, ...] = (
+    Planned("plan: no change", "no-key-is-destroyed", _AT_KEY, ("no-op",), {}, "holds"),
+    Planned("plan: a tag on the key", "no-key-is-destroyed", _AT_KEY, ("update",), {"tags": {"owner": "platform"}}, "holds"),
+    Planned("plan: a tag on the staging role", "no-trust-is-cut", _AT_ROLE, ("update",), {"tags": {"owner": "platform"}}, "holds"),
+    Planned("plan: tags of the staging area", "no-server-is-resynchronised", _AT_TEMPLATE, ("update",), {"staging_area_tags": {"owner": "platform"}}, "holds"),
+    Planned("plan: the orchestration role trusts otherwise", "no-trust-is-cut", _AT_DEPLOYER, ("update",), {"assume_role_policy": "{}"}, "holds"),
+    Planned("plan: another description of the orchestration role", "no-role-is-destroyed", _AT_DEPLOYER, ("update",), {"description": "Deploys agents."}, "holds"),
+)  # fmt: skip
+
+
+def example(invariant: str) -> Mutant | None:
+    """The mutant that shows best how an invariant is broken, None if none breaks it in code.
+
+    One that is violated before one that is not known, and the shortest of those.
+    """
+    found = [mutant for mutant in MUTANTS if mutant.invariant == invariant]
+    return min(
+        found,
+        key=lambda each: (
+            each.outcome != "violated",
+            each.given is not None,
+            len(each.after) + len(each.before),
+        ),
+        default=None,
+    )

@@ -124,6 +124,7 @@ AGENT_ROLE = {
     ),
 }
 
+
 def flow_log(**statement: Any) -> Estate:
     """The agents' role as one that VPC's flow logs assume."""
     service = {"Effect": "Allow", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}}
