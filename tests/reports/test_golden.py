@@ -1,7 +1,7 @@
 """Every format has a golden file, which is what it writes of the example run, and nothing leaks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.reports import golden, runs
 from validator.reports import REPORTS, Run, file_name
@@ -33,6 +33,7 @@ def test_a_place_outside_the_checkout_loses_its_folders(name: str) -> None:
     assert "/srv" not in REPORTS[name](runs.run(root=runs.ROOT / "elsewhere"))
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_every_report_is_text_that_ends(run: Run) -> None:
     for report in REPORTS.values():
@@ -42,6 +43,7 @@ def test_whatever_a_run_holds_every_report_is_text_that_ends(run: Run) -> None:
         assert report(run) == text
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_no_report_for_people_steers_a_terminal(run: Run) -> None:
     for name in ("text", "junit", "markdown"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
 from tests.estates import account, estate
@@ -59,6 +59,7 @@ def comment(run: Run) -> str:
     return REPORTS["markdown"](run)
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_no_name_or_text_becomes_markup_a_link_or_a_call(run: Run) -> None:
     page = Page(comment(run))
