@@ -46,8 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("Interrupted: there is no verdict.")
     except BrokenPipeError:
-        # The reader of stdout went away; flushing again at exit must not raise a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
+    except OSError as error:
+        _abandon_stdout()
+        _say(
+            f"error: {error.filename or 'the output'}: {error.strerror or error}. Is the disk full, or "
+            "the folder not writable? There is no verdict."
+        )
     except Exception as error:
         if os.environ.get("VALIDATOR_TRACEBACK"):
             raise
@@ -165,8 +170,11 @@ def _apply(arguments: argparse.Namespace) -> int:
         with Progress(f"apply {env.name}") as progress:
             _bootstrapped(declared, aws, progress, dry_run=False)
             progress.step("terraform apply")
-            _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
-        env.forget("plan")
+            try:
+                _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
+            finally:
+                # However it ended, the state is no longer the one that was planned on.
+                env.forget("plan")
         print(f"Applied the plan of env {env.name} on {aws.label}.")
         return 0
 
@@ -291,13 +299,18 @@ def _report(env: Env, run: Run, arguments: argparse.Namespace) -> int:
     """Writes every report under build/, shows the one asked for, and returns the exit status."""
     folder = env.build(run.command)
     written = {name: report(run) for name, report in REPORTS.items()}
-    for name, content in written.items():
-        project.write(folder / f"report.{'txt' if name == 'text' else name}", content)
-    if arguments.output is not None:
-        project.write(arguments.output, written[arguments.format])
-    elif arguments.format == "text" and sys.stdout.isatty():
+    try:
+        for name, content in written.items():
+            project.write(folder / f"report.{'txt' if name == 'text' else name}", content)
+        if arguments.output is not None:
+            project.write(arguments.output, written[arguments.format])
+    except BaseException:
+        # What was not reported whole is not there: no report, and no plan to apply.
+        env.forget(run.command)
+        raise
+    if arguments.output is None and arguments.format == "text" and sys.stdout.isatty():
         sys.stdout.write(to_text(run, colour=True, width=os.get_terminal_size().columns))
-    else:
+    elif arguments.output is None:
         sys.stdout.write(written[arguments.format])
     return EXIT_STATUS[run.verdict.outcome]
 
@@ -306,15 +319,27 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def _abandon_stdout() -> None:
+    """What cannot be written to stdout does not fail a second time at exit, with another status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that children end and nothing half-written stays."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt: children end, and nothing half-written stays."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    # One that is ignored, as under nohup, stays ignored.
+    caught = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
