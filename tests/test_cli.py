@@ -3,20 +3,27 @@
 import json
 import os
 import re
+import resource
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ORCHESTRATION, REGION, ROOT, STAGING, TARGET, Embedded, Validator
+from tests.conftest import (
+    ORCHESTRATION,
+    REGION,
+    ROOT,
+    STAGING,
+    TARGET,
+    Embedded,
+    Validator,
+    run_validator,
+)
 from validator import accounts
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.sources import live, tfvars
-from validator.tools import emulator as emulator_tool
 
 pytestmark = pytest.mark.slow
 TFVARS = Path("terraform/envs/staging/estate.auto.tfvars")
@@ -142,48 +149,80 @@ def test_bad_usage(validator: Validator) -> None:
     assert validator("frobnicate").returncode == 2
 
 
-def test_ctrl_c_leaves_nothing_behind(checkout: Path) -> None:
-    command = [str(ROOT / ".venv/bin/validator"), "plan", "staging", "--skip-checkov"]
-    environment = {**os.environ, "CLOUD": "embedded"}
-    process = subprocess.Popen(
-        command, cwd=checkout, env=environment, stderr=subprocess.PIPE, text=True,
-        stdout=subprocess.DEVNULL, start_new_session=True,
+SPOILT = [
+    ("cut short", "plan.tfplan", lambda b: b[:-100], "staging", "was changed"),
+    ("empty", "plan.tfplan", lambda b: b"", "staging", "was changed"),
+    ("no record", "saved.json", lambda b: b[: len(b) // 2], "staging", "cannot be read"),
+    ("of another env", "saved.json", lambda b: b, "dev", "is a plan of env staging"),
+    ("violated", "saved.json", lambda b: b.replace(b'"holds"', b'"violated"'), "staging", "violated"),
+    ("of no verdict", "saved.json", lambda b: b.replace(b'"holds"', b'"unknown"'), "staging", "unknown"),
+    ("of another AWS", "saved.json", lambda b: b.replace(b'"embedded ', b'"aws'), "staging", "was made on aws"),
+]  # fmt: skip
+
+
+def test_only_the_plan_that_was_judged_is_applied(
+    checkout: Path, validator: Validator, running: Embedded
+) -> None:
+    assert validator("plan", "staging").returncode == 0
+    folder, kept = checkout / "build/staging/plan", checkout / "kept"
+    shutil.copytree(folder, kept)
+    before = running.door("calls", method="GET")
+
+    def refused(env: str, said: str, why: str) -> None:
+        done = validator("apply", env)
+        assert done.returncode == 2, why
+        assert said in done.stderr, why
+        assert done.stdout == "", why
+
+    for why, name, spoil, env, said in SPOILT:
+        there = checkout / "build" / env / "plan"
+        shutil.rmtree(there, ignore_errors=True)
+        shutil.copytree(kept, there)
+        (there / name).write_bytes(spoil((kept / name).read_bytes()))
+        refused(env, said, why)
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder)
+    with (checkout / "terraform/modules/staging-trust/role.tf").open("a") as file:
+        file.write("# changed\n")
+    refused("staging", "code has changed", "changed code")
+    assert running.door("calls", method="GET") == before, "AWS was called"
+
+
+def test_a_build_folder_that_cannot_be_made(checkout: Path, validator: Validator) -> None:
+    (checkout / "build").write_text("in the way")
+    done = validator("plan", "staging")
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert str(checkout / "build") in done.stderr
+    assert "disk full" in done.stderr
+
+
+def test_a_disk_that_fills_up_leaves_no_report(checkout: Path, running: Embedded) -> None:
+    """No file may grow past 1,000 bytes: the first report fails half-way, as on a full disk."""
+    done = subprocess.run(
+        [str(ROOT / ".venv/bin/validator"), "verify", "staging"], cwd=checkout,
+        env={**os.environ, "CLOUD": "embedded", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "terraform plan" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 2
-    assert "Interrupted" in process.stderr.read()
-    assert not list((checkout / "build/staging/plan").glob("*report*"))
-    deadline = time.monotonic() + 20
-    while (
-        str(checkout)
-        in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    ):
-        assert time.monotonic() < deadline, "an orphan still runs"
-        time.sleep(0.2)
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert "build/staging/verify/report." in done.stderr
+    assert list((checkout / "build/staging/verify").iterdir()) == []
 
 
-def test_an_embedded_aws_that_dies_half_way(checkout: Path) -> None:
-    """The plan ends soon, with one message, and leaves no report."""
-    with emulator_tool.started("777788889999") as running:
-        (checkout / "build").mkdir()
-        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
-        process = subprocess.Popen(
-            [str(ROOT / ".venv/bin/validator"), "plan", "staging", "--skip-checkov"], cwd=checkout,
-            env={**os.environ, "CLOUD": "embedded"}, stderr=subprocess.PIPE, text=True,
-            stdout=subprocess.DEVNULL,
+def test_an_output_that_takes_nothing(checkout: Path, running: Embedded) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin/validator"), "invariants"], cwd=checkout,
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "terraform plan" in line:
-                break
-    said = process.stderr.read()
-    assert process.wait(timeout=120) == 2
-    assert "`terraform plan` failed" in said
-    assert not list((checkout / "build/staging/plan").glob("*report*"))
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    named = str(checkout / "nowhere" / "report.json")
+    elsewhere = run_validator(checkout, "verify", "staging", "--output", named)
+    assert elsewhere.returncode == 2
+    assert f"{named}: No such file" in elsewhere.stderr
 
 
 def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None:
@@ -200,170 +239,55 @@ def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None
     assert outcome() is Outcome.HOLDS
     after = embedded.door("calls", method="GET")
     called = [name.split(" ") for name in after if after[name] != before.get(name)]
-    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {
-        service for service, _ in called
-    }
+    assert {"sts", "iam", "kms", "drs", "servicequotas"} == {service for service, _ in called}
     for service, operation in called:
         embedded.door("faults", {"kind": "deny", "service": service, "operation": operation})
         assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"
         embedded.door("faults", method="DELETE")
 
 
-def test_apply_and_verify(checkout: Path, validator: Validator) -> None:
-    with emulator_tool.started("777788889999") as running:
-        (checkout / "build").mkdir()
-        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
-        embedded = Embedded(running.url)
-        applied = validator("apply", "staging")
-        assert applied.returncode == 0, applied.stderr
-        again = validator("plan", "staging")
-        assert again.returncode == 0
-        assert "Terraform will change nothing" in again.stdout
-        assert validator("bootstrap", "staging", "--dry-run").returncode == 0
+def test_apply_and_verify(checkout: Path, validator: Validator, running: Embedded) -> None:
+    applied = validator("apply", "staging")
+    assert applied.returncode == 0, applied.stderr
+    again = validator("plan", "staging")
+    assert again.returncode == 0
+    assert "Terraform will change nothing" in again.stdout
+    assert validator("bootstrap", "staging", "--dry-run").returncode == 0
 
-        empty = validator("verify", "staging")
-        assert empty.returncode == 1
-        assert "0 source servers replicate in target; 300 are declared" in empty.stdout
+    empty = validator("verify", "staging")
+    assert empty.returncode == 1
+    assert "0 source servers replicate in target; 300 are declared" in empty.stdout
 
-        for account in (TARGET, STAGING):
-            embedded.door("source-servers", {"account": account, "region": REGION, "count": 300})
-        done = validator("verify", "staging")
-        assert done.returncode == 1
-        assert done.stdout.count(f"is not extended into {TARGET}") == 300
-        assert report(checkout, "verify")["counts"] == {
-            **report(checkout, "verify")["counts"],
-            "unknown": 0,
-        }  # type: ignore[dict-item]
-
-        drs = embedded.client("drs", TARGET)
-        servers = embedded.client("drs", STAGING).get_paginator("describe_source_servers")
-        for page in servers.paginate():
-            for server in page["items"]:
-                drs.create_extended_source_server(sourceServerArn=server["arn"])
-        whole = validator("verify", "staging")
-        assert whole.returncode == 0, whole.stdout
-
-        embedded.door("faults", {"kind": "deny", "service": "drs"})
-        denied = validator("verify", "staging")
-        assert denied.returncode == 2
-        assert "AccessDeniedException" in denied.stdout
-        embedded.door("faults", method="DELETE")
-        assert_that_no_denied_call_holds(checkout, embedded)
-
-        iam = embedded.client("iam", STAGING)
-        iam.detach_role_policy(
-            RoleName=f"DRSStagingAccountRole_{TARGET}",
-            PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
-        )
-        broken = validator("verify", "staging")
-        assert broken.returncode == 1
-        assert "extensions-are-healthy" in broken.stdout
-
-
-CHECKED = [
-    ("good", "", "", 0, "holds"),
-    ("301 servers", "servers           = 300", "servers           = 301", 1, "the quota is 300"),
-    ("an unknown key policy", '${var.account_id}:root"]', '${var.account_id}:root", terraform_data.roles.id]', 2, "terraform_data.roles.id"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "status", "said"), [c[1:] for c in CHECKED], ids=[c[0] for c in CHECKED]
-)
-def test_check(
-    checkout: Path, validator: Validator, old: str, new: str, status: int, said: str
-) -> None:
-    """The code alone, with neither Terraform on PATH nor an AWS."""
-    file = checkout / TFVARS
-    if "terraform_data" in new:
-        file = checkout / "terraform/modules/replication-key/policy.tf"
-    if old:
-        edit(file, old, new)
-    done = validator("check", "staging", PATH="/nowhere")
-    assert done.returncode == status, done.stdout + done.stderr
-    assert said in done.stdout
-    assert str(checkout) not in done.stdout
-
-
-def test_check_all_goes_on_after_an_env_that_cannot_be_read(
-    checkout: Path, validator: Validator
-) -> None:
-    (checkout / TFVARS).write_text("target = {")
-    done = validator("check", "--all", "--format", "json")
-    assert done.returncode == 2
-    assert "env staging" in done.stderr
-    assert {run["env"] for run in json.loads(done.stdout)} == {"dev", "prod"}
-
-
-def test_check_needs_envs_or_all(validator: Validator) -> None:
-    assert validator("check").returncode == 2
-    assert validator("check", "--all", "dev").returncode == 2
-
-
-def test_check_compares_with_a_revision(checkout: Path, validator: Validator) -> None:
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
-    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "base"]):
-        subprocess.run([*git, *command], cwd=checkout, check=True)
-    text = re.sub(r"(servers +=) 300", r"\1 305", (checkout / TFVARS).read_text(), count=1)
-    (checkout / TFVARS).write_text(text)
-    done = validator("check", "staging", "--base", "HEAD", "--format", "markdown")
-    assert done.returncode == 1, done.stderr
-    assert "300 → 305 of 300" in done.stdout
-    missing = validator("check", "staging", "--base", "nowhere", "--format", "markdown")
-    assert missing.returncode == 1
-    assert "Could not be compared" in missing.stdout
-
-
-def test_explain_leads_from_the_declared_value_to_the_resource(
-    checkout: Path, validator: Validator
-) -> None:
-    edit(checkout / "terraform/modules/replication-key/key.tf", "enable_key_rotation     = true", "enable_key_rotation     = false")  # fmt: skip
-    done = validator("check", "staging", "--explain")
+    for account in (TARGET, STAGING):
+        running.door("source-servers", {"account": account, "region": REGION, "count": 300})
+    done = validator("verify", "staging")
     assert done.returncode == 1
-    chain = done.stdout[done.stdout.index("comes from") :]
-    steps = ("staging_accounts.staging-1.account_id", "var.account_id", "aws_iam_policy_document.this", "aws_kms_key.this: policy")  # fmt: skip
-    assert all(step in chain for step in steps)
-    assert [chain.index(step) for step in steps] == sorted(chain.index(step) for step in steps)
+    assert done.stdout.count(f"is not extended into {TARGET}") == 300
+    assert report(checkout, "verify")["counts"] == {
+        **report(checkout, "verify")["counts"],
+        "unknown": 0,
+    }  # type: ignore[dict-item]
 
+    drs = running.client("drs", TARGET)
+    servers = running.client("drs", STAGING).get_paginator("describe_source_servers")
+    for page in servers.paginate():
+        for server in page["items"]:
+            drs.create_extended_source_server(sourceServerArn=server["arn"])
+    whole = validator("verify", "staging")
+    assert whole.returncode == 0, whole.stdout
 
-def test_explain_an_invariant(validator: Validator) -> None:
-    done = validator("explain", "no-key-is-destroyed")
-    assert done.returncode == 0
-    assert "Remedy:" in done.stdout
-    assert validator("explain", "nonsense").returncode == 2
+    running.door("faults", {"kind": "deny", "service": "drs"})
+    denied = validator("verify", "staging")
+    assert denied.returncode == 2
+    assert "AccessDeniedException" in denied.stdout
+    running.door("faults", method="DELETE")
+    assert_that_no_denied_call_holds(checkout, running)
 
-
-def test_an_effect_is_violated_until_it_is_accepted(checkout: Path, validator: Validator) -> None:
-    with emulator_tool.started("777788889999") as running:
-        (checkout / "build").mkdir()
-        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
-        assert validator("apply", "dev").returncode == 0
-        key = checkout / "terraform/modules/replication-key/key.tf"
-        edit(key, 'resource "aws_kms_key" "this"', 'resource "aws_kms_key" "other"')
-        for file in (key, key.with_name("outputs.tf")):
-            file.write_text(file.read_text().replace("aws_kms_key.this", "aws_kms_key.other"))
-        refused = validator("plan", "dev")
-        assert refused.returncode == 1
-        assert "no-key-is-destroyed" in refused.stdout
-        assert "20 declared servers" in refused.stdout
-        effects = ["no-key-is-destroyed", "no-server-is-resynchronised"]
-        accepted = validator("plan", "dev", *(f"--accept={each}" for each in effects))
-        assert accepted.returncode == 0, accepted.stdout
-        assert "accepted by name" in accepted.stdout
-        assert validator("plan", "dev", "--accept", "account-ids-are-distinct").returncode == 2
-
-
-def test_the_gate(checkout: Path, validator: Validator) -> None:
-    """One env of each kind: one that passes with checkov, and one whose code is not formatted."""
-    shutil.rmtree(checkout / "terraform/envs/prod")
-    file = checkout / "terraform/envs/dev/versions.tf"
-    file.write_text(file.read_text().replace("  required_version", "     required_version"))
-    done = validator("gate", "dev", "staging")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "code-is-formatted" in done.stdout
-    gate = checkout / "build/gate"
-    assert {each.name for each in gate.iterdir()} == {"report.txt", "report.json", "report.sarif", "report.junit.xml", "report.md"}  # fmt: skip
-    runs = json.loads((gate / "report.json").read_text())
-    assert [run["env"] for run in runs] == ["dev", "staging"]
-    families = {finding["family"] for run in runs for finding in run["findings"]}
-    assert {"checkov", "effects", "agreement", "terraform", "keys"} <= families
+    iam = running.client("iam", STAGING)
+    iam.detach_role_policy(
+        RoleName=f"DRSStagingAccountRole_{TARGET}",
+        PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
+    )
+    broken = validator("verify", "staging")
+    assert broken.returncode == 1
+    assert "extensions-are-healthy" in broken.stdout
