@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from validator.errors import SourceError
 from validator.model import Unknown
 from validator.sources import elements, evaluate, hcl, modules, policy_documents
 from validator.sources.elements import Opaque
@@ -108,11 +109,12 @@ class Code:
     """An env's code, parsed and evaluated."""
 
     def __init__(self, directory: Path, declared: Declared) -> None:
-        """Raises SourceError for code that is broken or cannot be evaluated."""
+        """Raises SourceError for code that is broken, cannot be evaluated, or has other values too."""
         self.declared = declared
         self.objects: dict[str, Json] = {}
         self.by_path: dict[str, list[Json]] = {}
         self._static: dict[str, list[str]] = {}
+        _refuse_other_values(directory, declared.file)
         with evaluate.begun(directory, declared.file.name) as evaluated:
             self.root = modules.load(directory)
             found = evaluated()
@@ -286,8 +288,11 @@ class Code:
             return self.nested(block, name, item, scope)
         return None
 
-    def _plain(self, value: Any, expression: Expression) -> Any:
-        """A value of tfparse for an expression that is known; raises Blind for what it could not do."""
+    def _plain(self, value: Any, expression: Expression, whole: bool = True) -> Any:
+        """A value of tfparse for an expression that is known; raises Blind for what it could not do.
+
+        `whole` is false for a value inside the expression's own.
+        """
         if value is None:
             if expression.text == "null":
                 return None
@@ -295,9 +300,9 @@ class Code:
         if isinstance(value, dict):
             if "__attribute__" in value:
                 raise Blind(f"{short(expression)} could not be evaluated")
-            return {key: self._plain(each, expression) for key, each in value.items()}
+            return {key: self._plain(each, expression, False) for key, each in value.items()}
         if isinstance(value, list):
-            return [self._plain(each, expression) for each in value]
+            return [self._plain(each, expression, False) for each in value]
         if not isinstance(value, str):
             if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
                 raise Blind(f"{short(expression)} is too large a number")
@@ -306,10 +311,13 @@ class Code:
         if item is not None and item["__tfmeta"].get("label") == _DOCUMENT:
             return self._document(item)
         text = _ID.sub(lambda found: self._stands_for(found[0], expression), value)
-        if "${...}" in text or ("${" in text and "$${" not in expression.text):
+        escaped = expression.text.count("$${") if whole or not expression.references else 0
+        if "${...}" in text or text.count("${") > escaped:
             raise Blind(f"{short(expression)} could not be evaluated")
-        if expression.functions and _holds_null(text):
-            raise Blind(f"a function in {short(expression)} could not be evaluated")
+        made = expression.functions or expression.references
+        if made and re.search(r"\bnull\b", text):
+            # What a function that failed leaves in JSON; where nothing failed, null is rare in text.
+            raise Blind(f"a function behind {short(expression)} could not be evaluated")
         return text
 
     def _stands_for(self, identifier: str, expression: Expression) -> str:
@@ -393,7 +401,11 @@ class Code:
                 f"how often the dynamic block in line {block.line} is repeated cannot be told"
             ) from None
         if len(pairs) != seen:
-            raise Blind(f"the dynamic block in line {block.line} could not be evaluated")
+            # NOTE: tfparse 0.6 drops the last repetition where other blocks follow dynamic ones.
+            raise Blind(
+                f"the dynamic block in line {block.line} has {len(pairs)} elements, "
+                f"of which the evaluation shows {seen} (it should stand after other blocks)"
+            )
         return [{"key": key, "value": value} for key, value in pairs]
 
     def _simple(self, expression: Expression, scope: Scope) -> Any:
@@ -647,6 +659,19 @@ class Code:
         return allowed[0]
 
 
+def _refuse_other_values(directory: Path, declared: Path) -> None:
+    """Raises SourceError for a file whose values Terraform would load beside the declared ones."""
+    for file in sorted(directory.glob("*")):
+        loaded = file.name in {"terraform.tfvars", "terraform.tfvars.json"}
+        if (loaded or file.name.endswith((".auto.tfvars", ".auto.tfvars.json"))) and (
+            file.name != declared.name
+        ):
+            raise SourceError(
+                f"{file}: Terraform loads it beside {declared.name}, and its values may win. "
+                f"Move them into {declared.name}."
+            )
+
+
 def _body(block: Block) -> tuple[Block, str, Expression | None]:
     """What a nested block holds; for a dynamic one also the name that it binds, and its for_each.
 
@@ -756,24 +781,6 @@ def _partition(region: Any) -> str:
         if isinstance(region, str) and re.fullmatch(pattern, region):
             return partition
     raise Blind(f"the partition of Region {region!r} is not known")
-
-
-def _holds_null(text: str) -> bool:
-    """True if the text is JSON with a null in it, which is what a failed function leaves there."""
-    if not text.startswith(("{", "[")) or "null" not in text:
-        return False
-    try:
-        stack = [json.loads(text)]
-    except ValueError:
-        return False
-    while stack:
-        value = stack.pop()
-        if value is None:
-            return True
-        stack += (
-            value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-        )
-    return False
 
 
 def short(expression: Expression) -> str:

@@ -46,8 +46,8 @@ def _only(body: Json, known: frozenset[str], what: str) -> None:
 def _statement(body: Json) -> Json:
     _only(body, _STATEMENT, "a statement")
     statement: Json = {"Effect": body.get("effect") or "Allow"}
-    if body.get("sid"):
-        statement["Sid"] = body["sid"]
+    if body.get("sid") not in (None, ""):
+        statement["Sid"] = _text(body["sid"], "sid")
     for name, element in _ELEMENTS.items():
         values = _texts(body.get(name), name)
         if values:
