@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help gate plan apply verify bootstrap emulator invariants test test-fast lint fmt docs clean lock
+.PHONY: help gate plan apply verify bootstrap emulator invariants test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
 docs: .venv/ready ## Regenerate the tables in the modules' READMEs and the pages on the invariants.
 	@$(BIN)/python -m tests.terraform.readme
 	@$(BIN)/python -m tests.docs.pages
+
+mutants: .venv/ready .venv/terraform ## Judge every broken variant of the envs, and publish how many are noticed.
+	@$(BIN)/python -m tests.docs.mutation
 
 clean: ## Remove everything that make and its targets made.
 	@rm -rf .venv .venv-checkov build .pytest_cache .mypy_cache .ruff_cache

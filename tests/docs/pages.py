@@ -1,13 +1,16 @@
 """Writes docs/invariants: a page for each family of invariants, from their own docstrings.
 
-`python -m tests.docs.pages` writes all; the tests compare. What stands between an invariant's
-example marks is kept.
+`python -m tests.docs.pages` writes all; the tests compare. An invariant that code can break has its
+example from the mutants; what stands between the example marks of another is kept.
 """
 
+import difflib
 import re
 import sys
 from pathlib import Path
 
+from tests.mutants import ENV, Mutant, example, text
+from validator.findings import EXIT_STATUS, Outcome
 from validator.invariants import INVARIANTS, Invariant
 
 PAGES = Path(__file__).parents[2] / "docs" / "invariants"
@@ -33,6 +36,8 @@ def families() -> list[str]:
 def _section(each: Invariant, old: str) -> str:
     start, end = f"<!-- example: {each.name} -->", f"<!-- end of example: {each.name} -->"
     found = re.search(f"{re.escape(start)}\n(.*?){re.escape(end)}", old, re.S)
+    mutant = example(each.name)
+    kept = _example(mutant) if mutant else found[1] if found else ""
     return "\n\n".join(
         [
             f"## {each.name}",
@@ -40,14 +45,27 @@ def _section(each: Invariant, old: str) -> str:
             _plain(each.why),
             f"Remedy: {_plain(each.remedy)}",
             f"Views: {', '.join(each.views)}.",
-            f"{start}\n{found[1] if found else ''}{end}",
+            f"{start}\n{kept}{end}",
         ]
     )
 
 
-def _plain(text: str) -> str:
+def _example(mutant: Mutant) -> str:
+    """A mutant as a difference, with the status that `check` ends with."""
+    before = text(mutant.file)
+    after = before.replace(mutant.before, mutant.after, 1)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="")
+    shown = "\n".join(line.rstrip() for line in lines if not line.startswith(("---", "+++", "@@")))
+    status = EXIT_STATUS[Outcome(mutant.outcome)]
+    return (
+        f"Broken in `terraform/{mutant.file}`:\n\n```diff\n{shown}\n```\n\n"
+        f"`validator check {ENV}` then ends with status {status} ({mutant.outcome}).\n"
+    )
+
+
+def _plain(words: str) -> str:
     """The text with what Markdown would read as its own marked as text."""
-    return re.sub(r"([<>*_`\[\]])", r"\\\1", text)
+    return re.sub(r"([<>*_`\[\]])", r"\\\1", words)
 
 
 if __name__ == "__main__":

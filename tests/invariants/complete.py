@@ -140,8 +140,13 @@ def trust_statement() -> Json:
 DEPLOYER = f"arn:aws:iam::{ORCHESTRATION}:role/drs-agent-deployer"
 
 
-def deployer_trust() -> Json:
-    """The one statement of an orchestration role's trust policy."""
+def external_id(account_id: str) -> str:
+    """The external id of an account's roles, which no other account has."""
+    return f"12e5d8cd-17d4-{account_id}"
+
+
+def deployer_trust(account_id: str = STAGING) -> Json:
+    """The one statement of an orchestration or verifier role's trust policy in an account."""
     return {
         "Sid": "One",
         "Effect": "Allow",
@@ -149,7 +154,7 @@ def deployer_trust() -> Json:
         "Action": "sts:AssumeRole",
         "Condition": {
             "ArnEquals": {"aws:PrincipalArn": DEPLOYER},
-            "StringEquals": {"sts:ExternalId": "12e5d8cd-17d4-5ec1"},
+            "StringEquals": {"sts:ExternalId": external_id(account_id)},
         },
     }
 
@@ -209,6 +214,40 @@ def make_key(owner: Account, alias: str, statements: list[Json]) -> Key:
     )
 
 
+AGENT_POLICIES = tuple(
+    f"arn:aws:iam::aws:policy/{name}"
+    for name in (
+        "AmazonSSMManagedInstanceCore",
+        "service-role/AWSElasticDisasterRecoveryEc2InstancePolicy",
+    )
+)
+
+
+def make_verifier(owner: Account) -> Role:
+    return make_role(owner, "DRSVerifierRole-staging", "/", document(deployer_trust(owner.id)))
+
+
+def make_deployer(owner: Account) -> Role:
+    return make_role(
+        owner,
+        "DRSOrchestrationRole-staging",
+        "/",
+        document(deployer_trust(owner.id)),
+        permissions=(document(*permissions()),),
+    )
+
+
+def make_agent(owner: Account) -> Role:
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
+    return make_role(
+        owner,
+        "DRSAgentInstallRole-staging",
+        "/",
+        document({**trust, "Action": "sts:AssumeRole"}),
+        managed_policies=AGENT_POLICIES,
+    )
+
+
 def _protected(bare: Account, key: Key, roles: tuple[Role, ...]) -> Account:
     private = Ingress("tcp", 1500, 1500, "10.0.0.0/8")
     template = replace(replication_template(bare.id, key.name), where=f"template of {bare.name}")
@@ -228,23 +267,25 @@ def complete(view: View = "plan") -> Estate:
         document(trust_statement()),
         managed_policies=(STAGING_POLICY,),
     )
-    deployer = make_role(
-        bare_staging,
-        "DRSOrchestrationRole-staging",
-        "/",
-        document(deployer_trust()),
-        permissions=(document(*permissions()),),
-    )
     target = _protected(
-        bare_target, make_key(bare_target, "alias/drs-shared-ebs-key", shared_key_statements()), ()
+        bare_target,
+        make_key(bare_target, "alias/drs-shared-ebs-key", shared_key_statements()),
+        (make_deployer(bare_target), make_verifier(bare_target), make_agent(bare_target)),
     )
     staging = _protected(
         bare_staging,
         make_key(bare_staging, "alias/drs-replication-key", replication_key_statements()),
-        (trust, deployer),
+        (
+            trust,
+            make_deployer(bare_staging),
+            make_verifier(bare_staging),
+            make_agent(bare_staging),
+        ),
     )
+    bare = estate(view=view, target=target, staging=(staging,))
     whole = replace(
-        estate(view=view, target=target, staging=(staging,)),
+        bare,
+        orchestration=replace(bare.orchestration, roles=(make_verifier(bare.orchestration),)),
         providers=tuple(
             Provider(f"aws.{each.name}", f"{each.name}.tf:1", REGION, (each.id,), each.id)
             for each in (target, staging)
@@ -315,6 +356,18 @@ def with_staging_role(**changes: Any) -> Estate:
 
 def with_deployer(**changes: Any) -> Estate:
     return _with_role(1, **changes)
+
+
+def with_agent(**changes: Any) -> Estate:
+    return _with_role(3, **changes)
+
+
+def with_verifier(**changes: Any) -> Estate:
+    """The orchestration account's verifier role, changed."""
+    whole = complete()
+    (role,) = whole.orchestration.roles  # type: ignore[misc]
+    changed = replace(whole.orchestration, roles=(replace(role, **changes),))
+    return replace(whole, orchestration=changed)
 
 
 def edited(make: Callable[[], list[Json]], number: int, path: str, to: Any = None) -> list[Json]:

@@ -64,7 +64,7 @@ def total(own: int, **changes: Any) -> Estate:
 
 
 def targets(count: int, **changes: Any) -> Estate:
-    (role, _) = complete().staging[0].roles  # type: ignore[misc]
+    (role, *_) = complete().staging[0].roles  # type: ignore[misc]
     names = [f"DRSStagingAccountRole_{n:012}" for n in range(count)]
     roles: tuple[Role, ...] = tuple(replace(role, role_name=name) for name in names)
     return with_staging(roles=(*roles, replace(role, **{"role_name": "Another", **changes})))

@@ -15,7 +15,9 @@ from tests.invariants.complete import (
     complete,
     messages,
     outcome,
+    with_deployer,
     with_estate,
+    with_staging_role,
 )
 from validator.invariants import INVARIANTS
 from validator.model import Change, Estate
@@ -109,6 +111,8 @@ CASES = [
     *not_understood(TRUST, "aws_iam_role_policy_attachment"),
     Case(TRUST, "another description", updated("aws_iam_role", "description", address=ROLE_ADDRESS), HOLDS),
     Case(TRUST, "the trust of another role", updated("aws_iam_role", "assume_role_policy", address=OTHER_ROLE_ADDRESS), HOLDS),
+    Case(TRUST, "the trust of another role, beside its code", replace(with_deployer(where=f"role.tf:1 ({OTHER_ROLE_ADDRESS})"), changes=updated("aws_iam_role", "assume_role_policy", address=OTHER_ROLE_ADDRESS).changes), HOLDS),
+    Case(TRUST, "the trust of the staging role, beside its code", replace(with_staging_role(where=f"role.tf:1 ({ROLE_ADDRESS})"), changes=updated("aws_iam_role", "assume_role_policy", address=ROLE_ADDRESS).changes), VIOLATED),
     Case(TRUST, "a role of the target", planned("aws_iam_role", "delete", account="target"), HOLDS),
     Case(TRUST, "a role of the orchestration account", planned("aws_iam_role", "delete", account="orchestration"), HOLDS),
     Case(TRUST, "a key policy is no trust", updated("aws_kms_key", "policy"), HOLDS),

@@ -1,10 +1,12 @@
 """The invariants on trust: the documented roles hold, and every change that matters is noticed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.invariants.complete import (
+    AGENT_POLICIES,
     DEPLOYER,
     HOLDS,
     ORCHESTRATION,
@@ -21,14 +23,18 @@ from tests.invariants.complete import (
     deployer_trust,
     document,
     edited,
+    external_id,
     messages,
     outcome,
     permissions,
     root,
     trust_statement,
+    with_agent,
     with_deployer,
+    with_estate,
     with_staging,
     with_staging_role,
+    with_verifier,
 )
 from validator.model import Estate
 
@@ -38,6 +44,8 @@ COMPLETE, ONLY = "staging-account-trusts-its-target", "staging-role-is-for-its-t
 EXACT, EXTERNAL = "role-trusts-one-exact-principal", "role-demands-an-external-id"
 ADMITS, ACTIONS = "role-admits-only-the-estate", "role-names-its-actions"
 ATTACHES = "role-attaches-no-administrator-policy"
+ROLES, DIFFER = "accounts-have-their-roles", "external-ids-differ-between-accounts"
+SERVES = "services-act-for-the-estate-only"
 SEND, PASS = "send-command-is-bounded", "pass-role-is-bounded"
 
 STRANGER = "arn:aws:iam::999999999999:role/r"
@@ -115,6 +123,17 @@ AGENT_ROLE = {
         {**deployer_trust(), "Condition": {"ArnEquals": {"aws:PrincipalArn": DEPLOYER}}}
     ),
 }
+
+
+def flow_log(**statement: Any) -> Estate:
+    """The agents' role as one that VPC's flow logs assume."""
+    service = {"Effect": "Allow", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}}
+    return with_agent(trust=document({**service, "Action": "sts:AssumeRole", **statement}))
+
+
+def source(operator: str, *accounts: str) -> Estate:
+    return flow_log(Condition={operator: {"aws:SourceAccount": accounts}})
+
 
 CASES = [
     Case(COMPLETE, "the documented role", complete(), HOLDS),
@@ -227,6 +246,40 @@ CASES = [
         for name in ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
     ),
     Case(ATTACHES, "managed policies not seen", with_deployer(managed_policies=UNSEEN), UNKNOWN),
+    Case(ROLES, "each role that its account needs", complete(), HOLDS),
+    Case(ROLES, "an agent role in a path", with_agent(path="/drs/"), HOLDS),
+    Case(ROLES, "no role", with_staging(roles=()), VIOLATED),
+    Case(ROLES, "a verifier role by another name", with_verifier(role_name="DRSVerifierRole"), VIOLATED),
+    Case(ROLES, "a verifier role of another env", with_verifier(role_name="DRSVerifierRole-prod"), VIOLATED),
+    Case(ROLES, "a verifier role in a path", with_verifier(path="/drs/"), VIOLATED),
+    Case(ROLES, "an orchestration role by another name", with_deployer(role_name="drs-deployer"), VIOLATED),
+    Case(ROLES, "an orchestration role in a path", with_deployer(path="/drs/"), VIOLATED),
+    Case(ROLES, "an agent role by another name", with_agent(role_name="DRSAgentRole-staging"), VIOLATED),
+    Case(ROLES, "an agent role that SSM does not manage", with_agent(managed_policies=AGENT_POLICIES[1:]), VIOLATED),
+    Case(ROLES, "an agent role that may not register", with_agent(managed_policies=AGENT_POLICIES[:1]), VIOLATED),
+    Case(ROLES, "an agent role with another partition's policies", with_agent(managed_policies=tuple(p.replace(":aws:iam", ":aws-cn:iam") for p in AGENT_POLICIES)), VIOLATED),
+    Case(ROLES, "no role in one account, and another not seen", with_estate(orchestration=replace(complete().orchestration, roles=()), staging=(replace(complete().staging[0], roles=UNSEEN),)), VIOLATED),
+    Case(ROLES, "a role whose name is not seen", with_verifier(role_name=UNSEEN), UNKNOWN),
+    Case(ROLES, "a path that is not seen", with_deployer(path=UNSEEN), UNKNOWN),
+    Case(ROLES, "attachments that are not seen", with_agent(managed_policies=UNSEEN), UNKNOWN),
+    Case(ROLES, "roles that are not seen", with_staging(roles=UNSEEN), UNKNOWN),
+    Case(DIFFER, "one for each account", complete(), HOLDS),
+    Case(DIFFER, "no external id, which another invariant wants", deployer(ID), HOLDS),
+    Case(DIFFER, "two in one account", deployer(ID, "another-of-the-account"), HOLDS),
+    Case(DIFFER, "the target's in a staging account", deployer(ID, external_id(TARGET)), VIOLATED),
+    Case(DIFFER, "the orchestration account's beside its own", deployer(ID, [external_id(STAGING), external_id(ORCHESTRATION)]), VIOLATED),
+    Case(DIFFER, "trust that is not seen", with_verifier(trust=UNSEEN), UNKNOWN),
+    Case(DIFFER, "roles that are not seen", with_staging(roles=UNSEEN), UNKNOWN),
+    Case(SERVES, "no such service", complete(), HOLDS),
+    Case(SERVES, "for the role's own account", source("StringEquals", STAGING), HOLDS),
+    Case(SERVES, "for two accounts of the estate", source("StringEquals", STAGING, TARGET), HOLDS),
+    Case(SERVES, "denied", flow_log(Effect="Deny"), HOLDS),
+    Case(SERVES, "for any account", flow_log(), VIOLATED),
+    Case(SERVES, "for a stranger", source("StringEquals", "999999999999"), VIOLATED),
+    Case(SERVES, "for a stranger too", source("StringEquals", STAGING, "999999999999"), VIOLATED),
+    Case(SERVES, "for any account by wildcard", source("StringLike", "*"), VIOLATED),
+    Case(SERVES, "where the account is given", source("StringEqualsIfExists", STAGING), VIOLATED),
+    Case(SERVES, "trust that is not seen", with_agent(trust=UNSEEN), UNKNOWN),
     Case(SEND, "one document, tagged instances", complete(), HOLDS),
     Case(SEND, "no command at all", with_deployer(permissions=()), HOLDS),
     Case(SEND, "a document of its own", may(1, "Resource", f"arn:aws:ssm:{SOURCE_REGION}:{STAGING}:document/drs-install"), HOLDS),

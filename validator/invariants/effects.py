@@ -227,7 +227,9 @@ def _role_name(change: Change, estate: Estate) -> str | None:
     for account in estate.accounts:
         roles: tuple[Role, ...] = () if isinstance(account.roles, Unknown) else account.roles
         for role in roles:
-            if role.where == change.address and isinstance(role.role_name, str):
+            # Beside the code, a role stands at its file and line, with the address after it.
+            here = role.where == change.address or role.where.endswith(f" ({change.address})")
+            if here and isinstance(role.role_name, str):
                 return role.role_name
     return None
 

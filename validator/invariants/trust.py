@@ -15,6 +15,18 @@ STAGING_ACTIONS = ("sts:AssumeRole", "sts:SetSourceIdentity")
 STAGING_POLICY = "service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2"
 """What AWS attaches to the staging role, after `arn:<partition>:iam::aws:policy/`."""
 
+VERIFIER, DEPLOYER, AGENT = "DRSVerifierRole", "DRSOrchestrationRole", "DRSAgentInstallRole"
+"""The roles by which an account is verified and agents are deployed in it, before `-<env>`."""
+
+AGENT_POLICIES = (
+    "AmazonSSMManagedInstanceCore",
+    "service-role/AWSElasticDisasterRecoveryEc2InstancePolicy",
+)
+"""What an instance needs to be sent the agent's installer, and its agent to register."""
+
+FOR_MANY = {"vpc-flow-logs.amazonaws.com"}
+"""Services that act for whoever asks them, and say for which account in aws:SourceAccount."""
+
 ADMINISTRATORS = {"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"}
 """AWS-managed policies with which a role can do what it likes, or let itself do it."""
 
@@ -183,6 +195,87 @@ def staging_role_is_for_its_target_only(pair: Pair, estate: Estate) -> Iterator[
         ):
             yield Message(
                 f"{name} lets DRS in whatever {key} is.", role.where, _trust_statement(pair, estate)
+            )
+
+
+@invariant(Estate)
+def accounts_have_their_roles(estate: Estate, _: Estate) -> Iterator[Message]:
+    """Every account has the env's verifier role, and one that replicates those for agents as well.
+
+    They are found by name: `verify` by DRSVerifierRole, the agent deployer by DRSOrchestrationRole,
+    instances by DRSAgentInstallRole, each with the env's name after it. Where one is missing or is
+    called otherwise, the account is not verified, no agent is installed there, or none registers.
+
+    Remedy: Call modules verifier-role, orchestration-role and agent-instance-profile for the account.
+    """
+    unseen: Unseen | None = None
+    for account in estate.accounts:
+        names = (VERIFIER,) if account is estate.orchestration else (VERIFIER, DEPLOYER, AGENT)
+        for name in names:
+            try:
+                for text in _lacking(account, name, estate):
+                    yield Message(text, account.where)
+            except Unseen as blind:
+                unseen = blind
+    if unseen is not None:
+        raise unseen
+
+
+def _lacking(account: Account, name: str, estate: Estate) -> Iterator[str]:
+    """What a role that the account is verified or deployed to by lacks."""
+    called = f"{name}-{estate.env}"
+    role = role_named(account, called)
+    if role is None:
+        yield f"{account.name} has no role {called}."
+    elif name == AGENT:
+        prefix = f"arn:{policy.partition(estate.recovery_region)}:iam::aws:policy/"
+        for each in AGENT_POLICIES:
+            if f"{prefix}{each}" not in need(role.managed_policies):
+                yield f"{called} of {account.name} lacks the managed policy {each}."
+    elif need(role.path) != "/":
+        yield f"{called} of {account.name} has path {role.path}, so its ARN is another."
+
+
+@invariant(Estate)
+def external_ids_differ_between_accounts(estate: Estate, _: Estate) -> Iterator[Message]:
+    """No two accounts of the estate demand the same external id.
+
+    An external id tells for which account its caller acts. Where two accounts share one, a caller
+    who is given the role of the wrong account is served by it all the same.
+
+    Remedy: Declare an external id of its own for each account in estate.auto.tfvars.
+    """
+    first: dict[str, Account] = {}
+    for account in estate.accounts:
+        for role in need(account.roles):
+            for statement in _allowing(need(role.trust)):
+                for each in policy.bound(statement, "sts:ExternalId") or ():
+                    other = first.setdefault(each, account)
+                    if other is not account:
+                        yield Message(
+                            f"{role.name} demands the external id of {other.name}.", role.where
+                        )
+
+
+@invariant(Role)
+def services_act_for_the_estate_only(role: Role, estate: Estate) -> Iterator[Message]:
+    """A service that acts for many accounts may assume a role on behalf of the estate's only.
+
+    VPC's flow logs are one principal for all of AWS's customers. Without aws:SourceAccount it can
+    be told by another account to write with this role. The staging role, which DRS assumes, has
+    invariants of its own.
+
+    Remedy: Give the statement StringEquals aws:SourceAccount with the role's own account.
+    """
+    ids = {account.id for account in estate.accounts}
+    for statement in _allowing(need(role.trust)):
+        served = [v for kind, v in statement.principals if kind == "Service" and v in FOR_MANY]
+        accounts = policy.bound(statement, "aws:SourceAccount")
+        if served and (not accounts or not set(accounts) <= ids):
+            yield Message(
+                f"{role.name}: {statement.name} lets {', '.join(served)} in for any account.",
+                role.where,
+                hcl.condition("StringEquals", "aws:SourceAccount", need(role.account_id)),
             )
 
 
@@ -387,6 +480,9 @@ def _widened(resource: str) -> str:
 INVARIANTS = (
     staging_account_trusts_its_target,
     staging_role_is_for_its_target_only,
+    accounts_have_their_roles,
+    external_ids_differ_between_accounts,
+    services_act_for_the_estate_only,
     role_trusts_one_exact_principal,
     role_demands_an_external_id,
     role_admits_only_the_estate,
