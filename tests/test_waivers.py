@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.estates import estate
@@ -336,6 +336,7 @@ _yaml = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(content=_yaml)
 def test_no_file_makes_anything_raise_or_hides_what_is_unknown(
     tmp_path_factory: pytest.TempPathFactory, content: str | bytes

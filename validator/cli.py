@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -51,8 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("Interrupted: there is no verdict.")
     except BrokenPipeError:
-        # The reader of stdout went away; flushing again at exit must not raise a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
+    except OSError as error:
+        _abandon_stdout()
+        _say(
+            f"error: {error.filename or 'the output'}: {error.strerror or error}. Is the disk full, or "
+            "the folder not writable? There is no verdict."
+        )
     except Exception as error:
         if os.environ.get("VALIDATOR_TRACEBACK"):
             raise
@@ -448,8 +453,11 @@ def _apply(arguments: argparse.Namespace) -> int:
         with Progress(f"apply {env.name}") as progress:
             _bootstrapped(declared, aws, progress, dry_run=False)
             progress.step("terraform apply")
-            _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
-        env.forget("plan")
+            try:
+                _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
+            finally:
+                # However it ended, the state is no longer the one that was planned on.
+                env.forget("plan")
         print(f"Applied the plan of env {env.name} on {aws.label}.")
         return 0
 
@@ -599,33 +607,44 @@ def _account_ids(declared: Declared) -> tuple[str, ...]:
 
 def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
     """Writes every report under build/, shows the one asked for, and returns the worst status."""
-    for run in runs:
-        assert run.root is not None
-        folder = Env(run.root, run.env).build(run.command)
-        for name in REPORTS:
-            project.write(folder / file_name(name), REPORTS[name](run))
-    if runs[0].command == "gate":
-        # What the workflow uploads and comments with: all envs in one.
-        for name in REPORTS:
-            project.write(_gate_folder(runs[0]) / file_name(name), combined(name, runs))
     shown = combined(arguments.format, runs)
-    if arguments.output is not None:
-        project.write(arguments.output, shown)
-    elif arguments.format == "text" and sys.stdout.isatty():
+    try:
+        for run in runs:
+            _write(_env_of(run).build(run.command), {n: REPORTS[n](run) for n in REPORTS})
+        if runs[0].command == "gate":
+            # What the workflow uploads and comments with: all envs in one.
+            _write(_gate_folder(runs[0]), {name: combined(name, runs) for name in REPORTS})
+        if arguments.output is not None:
+            project.write(arguments.output, shown)
+    except BaseException:
+        # What was not reported whole is not there: no report, and no plan to apply.
+        for run in runs:
+            _env_of(run).forget(run.command)
+        raise
+    if arguments.output is None and arguments.format == "text" and sys.stdout.isatty():
         from validator.reports.text import to_text
 
         width = os.get_terminal_size().columns
         sys.stdout.write("\n".join(to_text(run, colour=True, width=width) for run in runs))
-    else:
+    elif arguments.output is None:
         sys.stdout.write(shown)
     outcomes = {run.verdict.outcome for run in runs}
     worst = next(o for o in (Outcome.VIOLATED, Outcome.UNKNOWN, Outcome.HOLDS) if o in outcomes)
     return EXIT_STATUS[worst]
 
 
-def _gate_folder(run: Run) -> Path:
+def _write(folder: Path, reports: Mapping[str, str]) -> None:
+    for name, content in reports.items():
+        project.write(folder / file_name(name), content)
+
+
+def _env_of(run: Run) -> Env:
     assert run.root is not None
-    folder = run.root / "build" / "gate"
+    return Env(run.root, run.env)
+
+
+def _gate_folder(run: Run) -> Path:
+    folder = _env_of(run).root / "build" / "gate"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -634,15 +653,27 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def _abandon_stdout() -> None:
+    """What cannot be written to stdout does not fail a second time at exit, with another status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that children end and nothing half-written stays."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt: children end, and nothing half-written stays."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    # One that is ignored, as under nohup, stays ignored.
+    caught = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)

@@ -293,7 +293,7 @@ def complete(view: View = "plan") -> Estate:
         placements=(Placement("module.key", "staging-1.tf:9", STAGING, STAGING),),
     )
     if view != "live":
-        return whole
+        return replace(whole, code=replace(whole, view="code")) if view == "plan" else whole
     one = server(STAGING, 1)
     return replace(
         whole,

@@ -13,7 +13,7 @@ import tests.invariants
 from tests.invariants.complete import Case, complete, outcome
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, Invariant, judge
-from validator.model import Unknown, View
+from validator.model import Estate, Unknown, View
 
 CASES: list[Case] = [
     case
@@ -69,6 +69,8 @@ def blinded(of: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(of, field.name)
         if Unknown in typing.get_args(hints[field.name]) and not isinstance(value, Unknown):
             yield field.name, replace(of, **{field.name: Unknown("a test hides it")})
+        if isinstance(value, Estate):
+            continue  # the other view beside this one
         for number, part in enumerate(value if isinstance(value, tuple) else [value]):
             if is_dataclass(part) and not isinstance(part, Unknown):
                 for name, blind in blinded(part):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reports import runs
@@ -132,6 +132,7 @@ _json = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(data=st.data(), value=_json)
 def test_no_base_makes_the_comparison_raise_or_invents_a_fixed_finding(
     data: st.DataObject, value: object

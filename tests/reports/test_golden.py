@@ -1,10 +1,12 @@
 """Every format has a golden file, which is what it writes of the example run, and nothing leaks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.reports import golden, runs
+from validator.findings import Message
 from validator.reports import REPORTS, Run, file_name
+from validator.reports.document import document
 
 MEND = "Stale golden file: run `.venv/bin/python -m tests.reports.golden`, and read the difference."
 
@@ -33,6 +35,25 @@ def test_a_place_outside_the_checkout_loses_its_folders(name: str) -> None:
     assert "/srv" not in REPORTS[name](runs.run(root=runs.ROOT / "elsewhere"))
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("in /srv/checkout/a/main.tf: no", "in a/main.tf: no"),
+        ("'/srv/checkout' is no folder", "'.' is no folder"),
+        ("/srv/checkout/", "."),
+        ("/srv/checkout-2/main.tf", "/srv/checkout-2/main.tf"),
+        ("arn:aws:iam::1:role/srv/checkout/x", "arn:aws:iam::1:role/srv/checkout/x"),
+    ],
+)
+def test_the_path_of_the_checkout_is_taken_out_of_texts_and_nothing_else(
+    text: str, shown: str
+) -> None:
+    finding = runs.found("a", "keys", "b", "violated", Message(text, "x"))
+    (told,) = document(runs.run(findings=(finding,)))["findings"]
+    assert told["messages"][0]["text"] == shown
+
+
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_every_report_is_text_that_ends(run: Run) -> None:
     for report in REPORTS.values():
@@ -42,6 +63,7 @@ def test_whatever_a_run_holds_every_report_is_text_that_ends(run: Run) -> None:
         assert report(run) == text
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_no_report_for_people_steers_a_terminal(run: Run) -> None:
     for name in ("text", "junit", "markdown"):

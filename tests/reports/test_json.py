@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.reports import golden, runs
 from validator.reports import REPORTS, Run, file_name
@@ -38,6 +38,7 @@ def test_the_example_is_as_the_schema_says() -> None:
     VALIDATOR.validate(GOLDEN)
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_its_json_is_as_the_schema_says(run: Run) -> None:
     data = json.loads(REPORTS["json"](run))

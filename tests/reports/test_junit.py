@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.reports import runs
 from validator.findings import Finding
@@ -15,6 +15,7 @@ def ended(finding: Finding) -> str:
     return {"holds": "passed", "violated": "failure", "unknown": "error"}[finding.outcome]
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_a_case_for_each_finding_that_ended_as_it_counts(run: Run) -> None:
     root = ET.fromstring(REPORTS["junit"](run))

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.reports import runs
 from validator.findings import Message
@@ -34,6 +34,7 @@ def located(where: str, **more: Any) -> dict[str, Any]:
     return location  # type: ignore[no-any-return]
 
 
+@settings(deadline=None)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_its_sarif_is_valid(run: Run) -> None:
     log = sarif(run)

@@ -77,6 +77,8 @@ def visible(text: str) -> str:
 
     Line ends and tabs stay. A name that came from AWS can then neither hide nor recolour a line.
     """
+    if text.isprintable():
+        return text
     return "".join(
         character if character in "\n\t" or not _hidden(character) else _code(character)
         for character in text
@@ -181,7 +183,7 @@ def _checkout(root: Path | None) -> re.Pattern[str] | None:
     """What the checkout's own path looks like in a text, None if it is not known."""
     if root is None or root == root.parent:
         return None
-    return re.compile(rf"(?<![\w./-]){re.escape(str(root))}(?:/|(?![\w.-]))")
+    return re.compile(rf"(?<![\w./-]){re.escape(str(root))}(?:(/)(?=\S)|/?(?![\w.-]))")
 
 
 def _cleaned(value: Any, checkout: re.Pattern[str] | None) -> Any:
@@ -192,7 +194,7 @@ def _cleaned(value: Any, checkout: re.Pattern[str] | None) -> Any:
     if not isinstance(value, str):
         return value
     text = value.encode(errors="replace").decode()
-    return text if checkout is None else checkout.sub("", text)
+    return text if checkout is None else checkout.sub(lambda found: "" if found[1] else ".", text)
 
 
 def _without_folders(where: str) -> str:

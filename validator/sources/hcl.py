@@ -26,6 +26,13 @@ Reference = tuple[str, ...]
 DIRECTIVE = "%{}"
 """Stands among the functions of an expression that holds a template directive."""
 
+_PASSING = """
+can coalesce coalescelist compact concat element flatten join jsonencode merge nonsensitive one
+reverse sensitive slice tolist tomap tostring try values
+"""
+PASSING = frozenset(_PASSING.split())
+"""Functions that pass on what they are given, whatever it is."""
+
 _SCOPES = frozenset(["var", "local", "module", "data", "each", "count", "path", "terraform"])
 _CHAINS = frozenset(
     ["get_attr_expr_term", "index_expr_term", "attr_splat_expr_term", "full_splat_expr_term"]
@@ -36,12 +43,15 @@ _CHAINS = frozenset(
 class Expression:
     """One expression: its text and line, what it refers to, and the functions that it calls.
 
-    `bare` is the one reference that it consists of, None for anything more.
+    `judged` are those of its references whose value it does not merely pass on: it is compared,
+    counted, taken apart, or used as a key. `bare` is the one reference that it consists of, None
+    for anything more.
     """
 
     text: str
     line: int
     references: tuple[Reference, ...]
+    judged: frozenset[Reference]
     functions: frozenset[str]
     bare: Reference | None
     node: Node = field(repr=False, compare=False)
@@ -168,67 +178,131 @@ def inner(node: Node) -> Node:
 
 def _expression(node: Node, text: str) -> Expression:
     plain = inner(node)
-    found, functions = set[Reference](), set[str]()
-    _collect(plain, frozenset(), found, functions)
+    found = _Found()
+    _collect(plain, frozenset(), False, found)
     chain = _chain(plain) if plain.data in _CHAINS else None
     bare = chain[0] if chain is not None and not chain[1] and "*" not in chain[0] else None
     meta = node.meta
     return Expression(
         text=text[meta.start_pos : meta.end_pos].strip() if not meta.empty else "",
         line=1 if meta.empty else meta.line,
-        references=tuple(sorted(found)),
-        functions=frozenset(functions),
+        references=tuple(sorted(found.references)),
+        judged=frozenset(found.judged),
+        functions=frozenset(found.functions),
         bare=bare,
         node=node,
     )
 
 
-def _collect(node: Node, bound: frozenset[str], found: set[Reference], functions: set[str]) -> None:
-    """Adds every reference and function of an expression; `bound` are the names of `for` loops."""
-    if node.data in _CHAINS:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is found on the way through an expression."""
+
+    references: set[Reference] = field(default_factory=set)
+    judged: set[Reference] = field(default_factory=set)
+    functions: set[str] = field(default_factory=set)
+
+    def add(self, reference: Reference, judged: bool) -> None:
+        self.references.add(reference)
+        if judged:
+            self.judged.add(reference)
+
+
+def _collect(node: Node, bound: frozenset[str], judged: bool, found: _Found) -> None:
+    """Adds every reference and function of an expression; `bound` are the names of `for` loops.
+
+    `judged` is true where more is done with a value than passing it on.
+    """
+    kind = str(node.data)
+    if kind in _CHAINS:
         chain = _chain(node)
         if chain is not None:
             reference, others = chain
             if reference[0] not in bound:
-                found.add(reference)
+                found.add(reference, judged)
             for other in others:
-                _collect(other, bound, found, functions)
+                _collect(other, bound, True, found)
             return
-    if node.data == "function_call":
-        functions.add("::".join(str(n.children[0]) for n in subtrees(node, "identifier")))
-    elif node.data in {"for_tuple_expr", "for_object_expr"}:
-        names = {
-            str(n.children[0])
-            for intro in subtrees(node, "for_intro")
-            for n in subtrees(intro, "identifier")
-        }
-        bound = bound | (names - _SCOPES)
-    elif str(node.data).startswith("template_"):
-        functions.add(DIRECTIVE)
+        base, access = (cast("Node", child) for child in node.children)
+        indices: list[Node] = []
+        _steps(access, [], indices)
+        _collect(base, bound, judged, found)
+        for index in indices:
+            _collect(index, bound, True, found)
+        return
+    if kind == "identifier":
+        if str(node.children[0]) not in bound:
+            found.add((str(node.children[0]),), judged)
+        return
+    if kind in {"for_tuple_expr", "for_object_expr"}:
+        _collect_for(node, bound, judged, found)
+        return
+    if kind == "conditional":
+        condition, *arms = parts(node)
+        _collect(condition, bound, True, found)
+        for arm in arms:
+            _collect(arm, bound, judged, found)
+        return
+    if kind == "function_call":
+        called = "::".join(str(n.children[0]) for n in subtrees(node, "identifier"))
+        found.functions.add(called)
+        for argument in subtrees(node, "arguments"):
+            _collect(argument, bound, judged or called not in PASSING, found)
+        return
+    if kind == "object_elem_key":
+        if key(node) is not None:
+            return
+        judged = True
+    elif kind in {"binary_op", "unary_op"}:
+        judged = True
+    elif kind.startswith("template_"):
+        found.functions.add(DIRECTIVE)
     for child in node.children:
         if isinstance(child, Tree):
-            _collect(child, bound, found, functions)
+            _collect(child, bound, judged, found)
         elif child.type in {"HEREDOC_TEMPLATE", "HEREDOC_TEMPLATE_TRIM"}:
-            _collect_heredoc(str(child), bound, found, functions)
+            _collect_heredoc(str(child), bound, judged, found)
+        elif child.type.startswith("ESCAPED_") and re.search(r"[$%]\{", child[3:]):
+            # The parser takes all up to the next brace for escaped text, also a template in it.
+            found.functions.add(DIRECTIVE)
 
 
-def _collect_heredoc(
-    text: str, bound: frozenset[str], found: set[Reference], functions: set[str]
-) -> None:
+def _collect_for(node: Node, bound: frozenset[str], judged: bool, found: _Found) -> None:
+    """A `for` judges its collection where it judges what it takes from there: the values, for keys
+    are judged where they are made."""
+    intro, *results = parts(node)
+    condition = results.pop() if results[-1].data == "for_cond" else None
+    names = [str(n.children[0]) for n in subtrees(intro, "identifier")]
+    body = _Found()
+    if condition is not None:
+        _collect(condition, frozenset(), True, body)
+    for result in results[:-1]:  # the key
+        _collect(result, frozenset(), True, body)
+    _collect(results[-1], frozenset(), judged, body)
+    own = {name for name in names if name not in _SCOPES}
+    for reference in body.references:
+        if reference[0] not in bound | own:
+            found.add(reference, reference in body.judged)
+    found.functions.update(body.functions)
+    worked = any(reference[0] == names[-1] for reference in body.judged)
+    _collect(parts(intro)[-1], bound, judged or worked, found)
+
+
+def _collect_heredoc(text: str, bound: frozenset[str], judged: bool, found: _Found) -> None:
     """A heredoc is one token to the parser: its templates are read as expressions of their own."""
     if re.search(r"(?<!%)%\{", text):
-        functions.add(DIRECTIVE)
+        found.functions.add(DIRECTIVE)
     for start in re.finditer(r"(?<!\$)\$\{", text):
         depth, end = 1, start.end()
         while depth and end < len(text):
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             end += 1
         try:
-            inside = _tree(f"x = ({text[start.end() : end - 1].strip('~')})\n")
+            inside = body(_tree(f"x = ({text[start.end() : end - 1].strip('~')})\n"))
         except LarkError:
-            functions.add(DIRECTIVE)
+            found.functions.add(DIRECTIVE)
             continue
-        _collect(inside, bound, found, functions)
+        _collect(parts(parts(inside)[0])[-1], bound, judged, found)
 
 
 def _chain(node: Node) -> tuple[Reference, list[Node]] | None:
@@ -261,9 +335,9 @@ def _steps(access: Node, taken: list[str], others: list[Node]) -> None:
                 if isinstance(c, Tree) and c.data != "new_line_or_comment"
             )
         )
-        literal = _literal(index)
-        taken.append("*" if literal is None else literal)
-        if literal is None:
+        written = literal(index)
+        taken.append("*" if written is None else written)
+        if written is None:
             others.append(index)
     else:  # a splat
         taken.append("*")
@@ -272,7 +346,8 @@ def _steps(access: Node, taken: list[str], others: list[Node]) -> None:
                 _steps(each, taken, others)
 
 
-def _literal(node: Node) -> str | None:
+def literal(node: Node) -> str | None:
+    """The text of a whole number or of a string without templates, as it is written; else None."""
     if node.data == "int_lit":
         return str(node.children[0])
     if node.data == "string" and all(
@@ -280,6 +355,16 @@ def _literal(node: Node) -> str | None:
     ):
         return _label(node)
     return None
+
+
+def key(node: Node) -> str | None:
+    """The name that the key of an object's element is, None where it must be evaluated."""
+    found = parts(node)[0]
+    if found.data == "keyword":
+        return str(found.children[0])
+    plain = inner(found)
+    parenthesised = any(isinstance(child, Token) for child in found.children)
+    return str(plain.children[0]) if plain.data == "identifier" and not parenthesised else None
 
 
 def reference(node: Node) -> Reference | None:
