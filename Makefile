@@ -14,16 +14,22 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help gate plan apply verify bootstrap emulator invariants test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply extend verify bootstrap emulator invariants test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-plan apply verify bootstrap: .venv/ready .venv/terraform
+check: .venv/ready ## Judge the code of env ENV: no credentials, provider or network.
+	@validator check $(ENV) $(ARGS)
+
+plan apply extend verify bootstrap: .venv/ready .venv/terraform
 	@validator $@ $(ENV) $(ARGS)
+
+plan apply: .venv-checkov/ready
 
 plan: ## Plan env ENV with Terraform and judge the plan.
 apply: ## Apply the saved plan of env ENV, if its verdict holds.
+extend: ## Extend every extensible source server of env ENV into the target.
 verify: ## Judge the accounts of env ENV as they are.
 bootstrap: ## Make what must exist before Terraform in env ENV.
 

@@ -54,7 +54,9 @@ def many(root: Path) -> None:
 
 def show(what: str, ours: float, theirs: float) -> None:
     """Prints one line of figures."""
-    print(f"{what:10} validator {ours:6.2f} s   checkov {theirs:7.2f} s   {theirs / ours:5.1f} times")
+    print(
+        f"{what:10} validator {ours:6.2f} s   checkov {theirs:7.2f} s   {theirs / ours:5.1f} times"
+    )
 
 
 def main() -> None:

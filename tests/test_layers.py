@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "validator"
 LAYERS = [
     {"errors"},
     {"model", "findings"},
-    {"quotas", "policy", "accounts", "waivers"},
+    {"quotas", "policy", "accounts", "waivers", "pace"},
     {"invariants", "sources", "tools", "reports", "operations", "project", "checkov_checks"},
     {"cloud"},
     {"cli"},

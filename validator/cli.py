@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from validator import project, waivers
-from validator.errors import UsageError, ValidatorError
+from validator.errors import AccountError, UsageError, ValidatorError
 from validator.findings import EXIT_STATUS, Finding, Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
@@ -120,6 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_report_options(apply)
     _add_accept(apply)
+
+    extend = command("extend", _extend, "extend every extensible source server into the target")
+    extend.add_argument("env", help="the env, a folder under terraform/envs")
+    extend.add_argument("--account", action="append", default=[], help="only this staging account")
+    extend.add_argument("--wave", help="only servers whose tag dr:wave is this")
+    extend.add_argument(
+        "--tag", action="append", default=[], metavar="KEY=VALUE", help="only servers so tagged"
+    )
+    extend.add_argument("--limit", type=int, help="at most so many servers")
+    extend.add_argument(
+        "--prune", action="store_true", help="delete extensions whose staging server is gone"
+    )
+    extend.add_argument(
+        "--dry-run", action="store_true", help="say what would be done and do nothing"
+    )
 
     verify = command("verify", _verify, "judge the accounts as they are")
     verify.add_argument("env", help="the env, a folder under terraform/envs")
@@ -502,14 +517,19 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 def _bootstrapped(declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool) -> int:
     from validator.operations import bootstrap
 
+    settings = tfvars.launch_settings(declared)
     steps = bootstrap.bootstrap(
-        declared, _opener(declared, aws), on_step=progress.step, dry_run=dry_run
+        declared,
+        _opener(declared, aws),
+        on_step=progress.step,
+        dry_run=dry_run,
+        launch=None if isinstance(settings, Unknown) else settings,
     )
-    missing = 0
     for step in steps:
-        missing += step.changed
         _say(f"  {step.account}: {step.text}")
-    return 1 if dry_run and missing else 0
+    if failed := [step for step in steps if step.failed]:
+        raise AccountError(f"{len(failed)} steps of the bootstrap failed; each is named above.")
+    return 1 if dry_run and any(step.changed for step in steps) else 0
 
 
 def _opener(declared: Declared, aws: "Cloud") -> "accounts.Opener":
@@ -534,6 +554,44 @@ def _verify(arguments: argparse.Namespace) -> int:
         notes = waivers.warnings(verdict, date.today())
         run = Run("verify", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
         return _report([run], arguments)
+
+
+def _extend(arguments: argparse.Namespace) -> int:
+    """`extend`: status 0 if every selected server is extended, or in a dry run would be."""
+    from validator import cloud
+    from validator.operations import extend
+    from validator.reports.extending import to_text as shown
+    from validator.reports.progress import Progress
+
+    env, declared = _env(arguments.env)
+    tags = []
+    for each in arguments.tag:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--tag {each}: must be KEY=VALUE.")
+        tags.append((key, value))
+    selection = extend.Selection(
+        tuple(arguments.account), arguments.wave, tuple(tags), arguments.limit
+    )
+    settings = tfvars.launch_settings(declared)
+    with (
+        cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
+        Progress(f"extend {env.name}") as progress,
+    ):
+        done = extend.extend(
+            declared,
+            _opener(declared, aws),
+            launch=None if isinstance(settings, Unknown) else settings,
+            selection=selection,
+            dry_run=arguments.dry_run,
+            prune=arguments.prune,
+            on_progress=progress.count,
+        )
+    heading = f"extend {env.name} on {aws.label}"
+    print(f"{heading}\n\n{shown(done)}{heading}")
+    if done.complete:
+        return 0
+    return NO_VERDICT if done.refusals or done.interrupted else 1
 
 
 def _explain(arguments: argparse.Namespace) -> int:

@@ -298,16 +298,16 @@ def test_a_role_is_assumed_only_as_its_trust_says(embedded: Embedded) -> None:
         ],
     }
     iam.create_role(RoleName="Guarded", AssumeRolePolicyDocument=json.dumps(document))
-    trusted = opener("Guarded", embedded.environment(ORCHESTRATION))
-    stranger = opener("Guarded", embedded.environment(TARGET))
-    assert trusted.open(STAGING, REGION, "secret-1").account_id == STAGING
-    for attempt in (
-        lambda: trusted.open(STAGING, REGION),
-        lambda: trusted.open(STAGING, REGION, "secret-2"),
-        lambda: stranger.open(STAGING, REGION, "secret-1"),
+    known, other = {STAGING: "secret-1"}, {STAGING: "secret-2"}
+    trusted = opener("Guarded", embedded.environment(ORCHESTRATION), known)
+    assert trusted.open(STAGING, REGION).account_id == STAGING
+    for refused in (
+        opener("Guarded", embedded.environment(ORCHESTRATION)),
+        opener("Guarded", embedded.environment(ORCHESTRATION), other),
+        opener("Guarded", embedded.environment(TARGET), known),
     ):
         with pytest.raises(AccountError, match="AccessDenied"):
-            attempt()
+            refused.open(STAGING, REGION)
 
 
 def test_a_trust_policy_that_names_nobody_is_refused(embedded: Embedded) -> None:
