@@ -9,6 +9,7 @@ the next folder, since starting it takes longer than an answer. Only this file k
 import atexit
 import contextlib
 import json
+import os
 import resource
 import selectors
 import subprocess
@@ -27,6 +28,8 @@ _MEMORY = 4 * 1024**3
 Evaluated = dict[str, list[dict[str, Any]]]
 
 _idle: "list[subprocess.Popen[bytes]]" = []
+# A forked process must not talk to its parent's evaluator: their answers would mix.
+os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager
