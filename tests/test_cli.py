@@ -268,11 +268,19 @@ def test_apply_and_verify(checkout: Path, validator: Validator, running: Embedde
         "unknown": 0,
     }  # type: ignore[dict-item]
 
-    drs = running.client("drs", TARGET)
-    servers = running.client("drs", STAGING).get_paginator("describe_source_servers")
-    for page in servers.paginate():
-        for server in page["items"]:
-            drs.create_extended_source_server(sourceServerArn=server["arn"])
+    would = validator("extend", "staging", "--dry-run")
+    assert would.returncode == 0, would.stdout
+    assert "staging-1: 300 would be extended" in would.stdout
+    assert "The target holds 300 of 4000" in would.stdout
+    extended = validator("extend", "staging")
+    assert extended.returncode == 0, extended.stdout + extended.stderr
+    assert "staging-1: 300 extended" in extended.stdout
+    again = validator("extend", "staging")
+    assert again.returncode == 0
+    assert "staging-1: 300 already extended" in again.stdout
+    assert "The target holds 600 of 4000" in again.stdout
+    assert validator("extend", "staging", "--limit", "0").returncode == 2
+    assert validator("extend", "staging", "--tag", "nonsense").returncode == 2
     whole = validator("verify", "staging")
     assert whole.returncode == 0, whole.stdout
 

@@ -206,6 +206,10 @@ def make_server(port: int, management_account: str) -> tuple[Server, str]:
     server = Server(
         ("127.0.0.1", port), Application(management_account), numthreads=16, request_queue_size=256
     )
+    # A connection that the server closes while its client sends the next request on it is a call that
+    # was made and not answered: keep all that a Terraform run opens, for as long as it lasts.
+    server.keep_alive_conn_limit = 1000
+    server.timeout = 600
     server.prepare()
     bound = server.bind_addr[1]
     # Step Functions calls back to the serving port.
