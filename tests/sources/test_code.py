@@ -159,7 +159,7 @@ resource "terraform_data" "inner" {
 KNOWN: dict[str, tuple[str, Any]] = {
     "a literal": ('"a"', "a"),
     "a whole number as a float": ("1.0", 1),
-    "the largest number that fits": ("9223372036854775806", 9223372036854775806),
+    "the largest number that JSON holds": ("9007199254740992", 9007199254740992),
     "null": ("null", None),
     "a declared value": ("var.target.account_id", TARGET),
     "a declared value by a computed index": (
@@ -253,6 +253,11 @@ UNKNOWN = {
     "a template directive": '"%{ if true }a%{ endif }"',
     "a template directive in a heredoc": "<<EOT\n%{ if true }a%{ endif }\nEOT\n",
     "a template inside an escaped one": '"$${${data.aws_region.current.name}}"',
+    "a number that JSON does not hold": "9007199254740993",
+    "a null in a function that takes it otherwise": 'try(contains(["a"], var.unset), "d")',
+    "a null in format, which Terraform does not know": 'format("%s", var.unset)',
+    "an optional attribute in format": 'format("%s", var.typed["a"].name)',
+    "a local that is null, among elements": "[local.nothing.x] == [1, 2]",
     "a number that tfparse cuts": "9223372036854775808",
     "a negative number that tfparse cuts": "-9223372036854775809",
     "a number in a list that tfparse cuts": "[1e30]",
