@@ -1025,7 +1025,20 @@ REFUSED: dict[str, tuple[dict[str, str | bytes], str]] = {
     "no text": ({"main.tf": b"\xff\xfe"}, "not UTF-8"),
     "a block that Terraform does not have": ({"main.tf": "misspelt {\n}\n"}, "misspelt"),
     "a resource without a name": ({"main.tf": 'resource "aws_kms_key" {\n}\n'}, "name"),
-    "an attribute twice": ({"main.tf": KEY + "\n  a = 1\n  a = 2\n}\n"}, "already set"),
+    "an attribute twice": ({"main.tf": KEY + "\n  a = 1\n  a = 2\n}\n"}, "main.tf:3.*twice"),
+    "an attribute twice in a block of a module": (
+        {
+            "main.tf": 'module "m" {\n  source = "./m"\n}\n',
+            "m/m.tf": KEY + "\n  b {\n    a = 1\n    a = 2\n  }\n}\n",
+        },
+        "m.tf:4.*twice",
+    ),
+    "a resource whose name is none": (
+        {"main.tf": 'resource "aws_kms_key" "a.b" {\n}\n'},
+        "is no name",
+    ),
+    "a resource whose type is none": ({"main.tf": 'resource "" "a" {\n}\n'}, "is no name"),
+    "a module whose name is a path": ({"main.tf": 'module "../m" {\n}\n'}, "is no name"),
     "a resource twice": ({"main.tf": PLAIN * 2}, "declared again"),
     "a local twice": ({"main.tf": "locals {\n  a = 1\n}\n" * 2}, "declared again"),
     "a variable twice": ({"main.tf": 'variable "target" {\n}\n'}, "declared again"),

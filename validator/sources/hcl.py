@@ -95,8 +95,14 @@ def _read(file: Path, parse: "functools._lru_cache_wrapper[T]") -> T:
         place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
         reason = str(error).splitlines()[0]
         raise SourceError(f"{place}: not valid HCL: {reason}") from error
+    except _Twice as error:
+        raise SourceError(f"{file}:{error}") from error
     except RecursionError as error:
         raise SourceError(f"{file}: nested too deeply to be read.") from error
+
+
+class _Twice(Exception):
+    """An attribute is set twice; the text begins with its line."""
 
 
 def _text(file: Path) -> str:
@@ -136,6 +142,8 @@ def _block(type_: str, labels: tuple[str, ...], line: int, inner: Node, text: st
         if not isinstance(child, Tree):
             continue
         if child.data == "attribute":
+            if name(child) in attributes:
+                raise _Twice(f"{child.meta.line}: {name(child)!r} is set twice in one block.")
             attributes[name(child)] = _expression(cast("Node", child.children[-1]), text)
         elif child.data == "block":
             words = [_label(c) for c in child.children if isinstance(c, Tree) and c.data != "body"]
