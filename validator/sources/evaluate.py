@@ -97,7 +97,11 @@ def _answer(process: "subprocess.Popen[bytes]", directory: Path) -> dict[str, An
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise SourceError(f"{directory}: the evaluator died over it.")
+        raise SourceError(
+            f"{directory}: the evaluator died over it. To see why: "
+            f"echo '{json.dumps([str(directory), 'estate.auto.tfvars'])}' | "
+            "python -m validator.sources.evaluate"
+        )
     return answer
 
 
@@ -122,7 +126,8 @@ def main() -> int:
     """Answers every line of stdin, until it ends."""
     import tfparse  # takes a moment that the parent need not spend
 
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+    with contextlib.suppress(OSError, ValueError):  # not every system keeps this limit
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     for line in sys.stdin:
         directory, variables = json.loads(line)
         try:
