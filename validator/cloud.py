@@ -50,7 +50,7 @@ def opened(choice: str | None, account_ids: tuple[str, ...], root: Path) -> Iter
             )
         yield Cloud(f"AWS as account {caller}", "aws", dict(os.environ), None)
         return
-    with _emulator(account_ids[-1], root) as (running, origin):
+    with _emulator(account_ids[-1], root) as (running, origin), emulator.watched(running):
         yield Cloud(
             f"the embedded AWS ({origin})",
             f"embedded {running.id}",

@@ -70,6 +70,20 @@ class SourceServer:
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchSettings:
+    """How servers of an account are launched, in the words of DRS.
+
+    `disposition` is STOPPED or STARTED, `right_sizing` NONE, BASIC or IN_AWS [drs API model].
+    """
+
+    copy_private_ip: bool
+    copy_tags: bool
+    disposition: str
+    licensing_byol: bool
+    right_sizing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A customer-managed KMS key of one account and Region.
 

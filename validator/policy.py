@@ -22,7 +22,13 @@ Values = tuple[str, ...]
 Three = bool | None
 """True, False, or None for "cannot be known"."""
 
+UNSEEN = "\N{REPLACEMENT CHARACTER}" * 36
+"""Stands in a request's resource for an id that the view cannot see, such as that of a new key."""
+
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
+_ROLE = re.compile(r"arn:([^:]+):iam::([0-9]{12}):role/(.*/)?([^/]+)")
+_SESSION = re.compile(r"arn:([^:]+):sts::([0-9]{12}):assumed-role/([^/]+)/.+")
 _ELEMENTS = frozenset(
     [
         "Sid",
@@ -56,13 +62,14 @@ class Outcome(StrEnum):
 class Request:
     """One request: who asks for which action on which resource.
 
-    `principal` is an ARN, or a service such as drs.amazonaws.com. `context` holds every condition
-    key that the request has; a key in neither `context` nor `absent` makes a condition unknown.
+    `principal` is an ARN, or a service such as drs.amazonaws.com. `resource` is None for a trust
+    policy, whose statements have no Resource. `context` holds every condition key that the request
+    has; a key in neither `context` nor `absent` makes a condition unknown.
     """
 
     principal: str
     action: str
-    resource: str
+    resource: str | None
     context: Mapping[str, Values]
     absent: frozenset[str] = frozenset()
 
@@ -108,12 +115,15 @@ def parse(text: str) -> Policy:
         raise SourceError(f"The policy is larger than {LARGEST} characters.")
     try:
         document = json.loads(text, object_pairs_hook=_unique)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise SourceError(f"The policy is not valid JSON: {error}.") from error
     if not isinstance(document, dict):
         raise SourceError("The policy is not a JSON object.")
+    if unknown := sorted(set(document) - {"Id", "Statement", "Version"}):
+        raise SourceError(f"The policy has unknown elements {', '.join(unknown)}.")
     version = document.get("Version", "2008-10-17")
-    if version not in {"2008-10-17", "2012-10-17"}:
+    if version not in ("2008-10-17", "2012-10-17"):
         raise SourceError(f"The policy has version {version!r}, which does not exist.")
     statements = document.get("Statement")
     if isinstance(statements, dict):
@@ -141,7 +151,7 @@ def _statement(raw: object, number: int) -> Statement:
         raise SourceError(f"Statement {number} has a Sid that is no text.")
     if unknown := sorted(set(raw) - _ELEMENTS):
         raise SourceError(f"{name}: unknown elements {', '.join(unknown)}.")
-    if raw.get("Effect") not in {"Allow", "Deny"}:
+    if raw.get("Effect") not in ("Allow", "Deny"):
         raise SourceError(f"{name}: Effect must be Allow or Deny.")
     for positive in ("Principal", "Action", "Resource"):
         if positive in raw and f"Not{positive}" in raw:
@@ -190,23 +200,20 @@ def evaluate(policy: Policy, request: Request) -> Decision:
     """What the policy alone says to the request; an explicit Deny wins over any Allow."""
     best = Decision(Outcome.NOT_ALLOWED, "no statement allows it")
     unknown: list[str] = []
+    undecided_deny = False
     context = {key.lower(): values for key, values in request.context.items()}
     absent = frozenset(key.lower() for key in request.absent)
     for statement in policy.statements:
         named, applies = _applies(statement, request, context, absent, policy.variables)
         if applies is None:
             unknown.append(f"{statement.name} cannot be decided")
+            undecided_deny |= not statement.allow
         elif applies and not statement.allow:
             return Decision(Outcome.DENIED, f"{statement.name} denies it")
         elif applies and named:
             best = Decision(Outcome.ALLOWED, f"{statement.name} allows it")
         elif applies and best.outcome is Outcome.NOT_ALLOWED:
             best = Decision(Outcome.ALLOWED_FOR_ACCOUNT, f"{statement.name} allows the account")
-    undecided_deny = any(
-        not statement.allow
-        and _applies(statement, request, context, absent, policy.variables)[1] is None
-        for statement in policy.statements
-    )
     if unknown and (undecided_deny or best.outcome is not Outcome.ALLOWED):
         return Decision(Outcome.UNKNOWN, "; ".join(unknown))
     return best
@@ -237,35 +244,48 @@ def _applies(
 
 
 def _principal_matches(statement: Statement, principal: str) -> tuple[bool, Three]:
-    exact = any(_is_named(kind, value, principal) for kind, value in statement.principals)
+    named = [_names(kind, value, principal) for kind, value in statement.principals]
+    exact: Three = True if True in named else None if None in named else False
     account = any(
-        kind == "AWS" and account_of(value) == account_of(principal) is not None and _is_root(value)
-        for kind, value in statement.principals
+        kind == "AWS" and _is_account_of(value, principal) for kind, value in statement.principals
     )
     if statement.not_principal:
         # NotPrincipal means everyone else; AWS warns that naming only the account may not spare
         # its principals.
-        return True, False if exact else None if account else True
-    return exact, exact or account
+        return True, False if exact else None if account or exact is None else True
+    return exact is True, True if exact or account else exact
 
 
-def _is_named(kind: str, value: str, principal: str) -> bool:
-    if value == "*":
-        return True
-    if kind == "AWS" and principal.startswith("arn:"):
+def _names(kind: str, value: str, principal: str) -> Three:
+    """Whether one entry of a Principal element means the principal itself, not just its account."""
+    if kind == "AWS":
+        if value == "*" or (value == principal and principal.startswith("arn:")):
+            return True
         if _ACCOUNT.fullmatch(value):
-            return principal.endswith(f"::{value}:root")
-        return value == principal or _role_of_session(principal) == value
-    return kind == "Service" and value == principal
+            return principal.startswith("arn:") and principal.endswith(f":iam::{value}:root")
+        if _is_session_of(value, principal) is not False:
+            return None  # which session asks is not known
+        return _is_session_of(principal, value)
+    if value == "*":
+        return None
+    if kind in {"Service", "Federated"}:
+        return kind == "Service" and value == principal
+    return None  # a canonical user id hides its account
 
 
-def _role_of_session(principal: str) -> str | None:
-    found = re.fullmatch(r"(arn:[^:]+):sts::([0-9]{12}):assumed-role/([^/]+)/.+", principal)
-    return f"{found[1]}:iam::{found[2]}:role/{found[3]}" if found else None
+def _is_session_of(session: str, role: str) -> Three:
+    """Whether a session is one of a role; its ARN leaves out the role's path, so that may be unknown."""
+    left, right = _SESSION.fullmatch(session), _ROLE.fullmatch(role)
+    if not left or not right or left.groups() != (right[1], right[2], right[4]):
+        return False
+    return None if right[3] else True
 
 
-def _is_root(value: str) -> bool:
-    return bool(_ACCOUNT.fullmatch(value)) or value.endswith(":root")
+def _is_account_of(value: str, principal: str) -> bool:
+    account = account_of(principal)
+    if account is None:
+        return False
+    return value in {account, f"arn:{partition_of(principal)}:iam::{account}:root"}
 
 
 def account_of(principal: str) -> str | None:
@@ -273,16 +293,42 @@ def account_of(principal: str) -> str | None:
     if _ACCOUNT.fullmatch(principal):
         return principal
     parts = principal.split(":")
-    return parts[4] if len(parts) > 5 and _ACCOUNT.fullmatch(parts[4]) else None
+    known = len(parts) > 5 and parts[0] == "arn" and _ACCOUNT.fullmatch(parts[4])
+    return parts[4] if known else None
 
 
-def _resource_matches(statement: Statement, resource: str, variables: bool) -> Three:
-    if not statement.resources:
-        return True  # a trust policy has no Resource
+def partition_of(arn: str) -> str | None:
+    """The partition in an ARN, None for what is no ARN."""
+    parts = arn.split(":")
+    return parts[1] if len(parts) > 5 and parts[0] == "arn" else None
+
+
+def partition(region: str) -> str:
+    """The AWS partition that a Region belongs to."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def _resource_matches(statement: Statement, resource: str | None, variables: bool) -> Three:
+    if resource is None or not statement.resources:
+        # A trust policy has no Resource, every other policy has one: AWS refuses or ignores the rest.
+        return True if resource is None and not statement.resources else None
     if variables and any("${" in pattern for pattern in statement.resources):
         return None
-    found = any(matches(pattern, resource) for pattern in statement.resources)
-    return found is not statement.not_resource
+    each = [_means(pattern, resource) for pattern in statement.resources]
+    if True in each:
+        return not statement.not_resource
+    return None if None in each else statement.not_resource
+
+
+def _means(pattern: str, resource: str) -> Three:
+    """Whether a Resource pattern matches, None where that hangs on the part that is not seen."""
+    if matches(pattern, resource):
+        return True
+    head, unseen, _ = resource.partition(UNSEEN)
+    literal = re.split(r"[*?]", pattern, maxsplit=1)[0]
+    return None if unseen and (head.startswith(literal) or literal.startswith(head)) else False
 
 
 def grants(statement: Statement, action: str) -> bool:
@@ -294,17 +340,26 @@ def grants(statement: Statement, action: str) -> bool:
 def bound(statement: Statement, key: str) -> Values | None:
     """The only values of a condition key with which the statement can apply, None if unbounded.
 
-    Only StringEquals, and StringLike without wildcards, bound: IfExists and ForAllValues also
-    apply where the key is missing.
+    Only operators that demand an exact value bound: IfExists and ForAllValues also apply where the
+    key is missing, and a wildcard bounds nothing. No values at all means that it never applies.
     """
-    for operator, name, values in statement.conditions:
-        plain = operator.lower().removeprefix("foranyvalue:")
-        exact = plain == "stringequals" or (
-            plain == "stringlike" and not any("*" in v or "?" in v for v in values)
-        )
-        if name.lower() == key.lower() and (exact or plain == "bool"):
-            return values
-    return None
+    found = [
+        values
+        for operator, name, values in statement.conditions
+        if name.lower() == key.lower() and _demands(operator, values)
+    ]
+    if not found:
+        return None
+    return tuple(value for value in found[0] if all(value in other for other in found))
+
+
+def _demands(operator: str, values: Values) -> bool:
+    plain = operator.lower().removeprefix("foranyvalue:")
+    if plain in {"stringequals", "stringequalsignorecase", "bool"}:
+        return True
+    return plain in {"stringlike", "arnequals", "arnlike"} and not any(
+        "*" in value or "?" in value for value in values
+    )
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -341,6 +396,8 @@ def _arn_matches(pattern: str, text: str) -> bool:
 
 def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
     def test(expected: str, actual: str) -> bool:
+        if not _NUMBER.fullmatch(expected) or not _NUMBER.fullmatch(actual):
+            raise ValueError("no number")
         return compare(float(actual), float(expected))
 
     return test
@@ -382,11 +439,11 @@ def _condition(
     quantifier, _, rest = plain.rpartition(":")
     if quantifier not in {"", "foranyvalue", "forallvalues"}:
         return None
-    if key not in context and key not in absent:
+    if (key not in context and key not in absent) or not expected:
         return None
     if variables and any("${" in value for value in expected):
         return None
-    actual = context.get(key)
+    actual = context.get(key) or None  # a key without values is a key that is not there
     if rest == "null":
         return _null(expected, actual) if not quantifier else None
     if_exists = rest.endswith("ifexists")

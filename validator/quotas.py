@@ -14,7 +14,10 @@ _GENERAL_REFERENCE = "https://docs.aws.amazon.com/general/latest/gr/drs.html"
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One AWS quota, for one account and Region."""
+    """One AWS quota, for one account and Region.
+
+    `code` is empty where only the documentation has the number and Service Quotas does not.
+    """
 
     name: str
     code: str
@@ -23,6 +26,11 @@ class Quota:
     adjustable: bool
     source: str
     seen: date
+
+    @property
+    def reference(self) -> str:
+        """What a reader looks the number up by: the code, else the page."""
+        return self.code or self.source
 
 
 REPLICATING_SERVERS = Quota(
@@ -43,10 +51,93 @@ TOTAL_SERVERS = Quota(
     source=_GENERAL_REFERENCE,
     seen=date(2026, 11, 1),
 )
+SERVERS_PER_JOB = Quota(
+    name="Max source servers in a single Job",
+    code="L-B827C881",
+    service="drs",
+    value=100,
+    adjustable=False,
+    source=_GENERAL_REFERENCE,
+    seen=date(2026, 11, 1),
+)
+SERVERS_IN_ALL_JOBS = Quota(
+    name="Max source servers in all Jobs",
+    code="L-05AFA8C6",
+    service="drs",
+    value=500,
+    adjustable=False,
+    source=_GENERAL_REFERENCE,
+    seen=date(2026, 11, 1),
+)
+CONCURRENT_JOBS = Quota(
+    name="Concurrent jobs in progress",
+    code="L-D88FAC3A",
+    service="drs",
+    value=20,
+    adjustable=False,
+    source=_GENERAL_REFERENCE,
+    seen=date(2026, 11, 1),
+)
+SNAPSHOTS = Quota(
+    name="Snapshots per Region",
+    code="L-309BACF6",
+    service="ebs",
+    value=100_000,
+    adjustable=True,
+    source="https://docs.aws.amazon.com/general/latest/gr/ebs-service.html",
+    seen=date(2026, 11, 1),
+)
+TRUSTED_ACCOUNTS = Quota(
+    name="Trusted accounts of one DRS account",
+    code="",
+    service="drs",
+    value=100,
+    adjustable=False,
+    source="https://docs.aws.amazon.com/drs/latest/userguide/adding-trusted-account.html",
+    seen=date(2026, 11, 1),
+)
 
-QUOTAS = (REPLICATING_SERVERS, TOTAL_SERVERS)
+QUOTAS = (
+    REPLICATING_SERVERS,
+    TOTAL_SERVERS,
+    SERVERS_PER_JOB,
+    SERVERS_IN_ALL_JOBS,
+    CONCURRENT_JOBS,
+    SNAPSHOTS,
+)
+"""The quotas that Service Quotas can tell of an account."""
 
 
 def limit(account: Account, quota: Quota) -> int | Unknown:
     """The quota's value in this account: as the view read it, else AWS's default."""
+    if not quota.code:
+        return quota.value
     return dict(account.quotas).get(quota.code, quota.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a recovery needs: jobs in all, and rounds of jobs that run at once."""
+
+    jobs: int
+    rounds: int
+
+
+def recovery(
+    servers: int,
+    per_job: int = SERVERS_PER_JOB.value,
+    in_all_jobs: int = SERVERS_IN_ALL_JOBS.value,
+    jobs_at_once: int = CONCURRENT_JOBS.value,
+) -> Recovery:
+    """The fewest rounds in which so many servers can be recovered, and the jobs that takes.
+
+    Raises ValueError where a quota lets nothing be recovered.
+    """
+    if min(per_job, in_all_jobs, jobs_at_once) < 1:
+        raise ValueError("with a quota of 0 nothing can be recovered")
+    at_once = min(in_all_jobs, per_job * jobs_at_once)
+    full, rest = divmod(servers, at_once)
+    return Recovery(
+        jobs=full * -(-at_once // per_job) + -(-rest // per_job),
+        rounds=full + (rest > 0),
+    )

@@ -1,14 +1,18 @@
 """Bootstrap on an embedded AWS: safe to repeat, and whole again after a denied call."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ORCHESTRATION, ROOT, TARGET, Embedded
+from tests.conftest import ORCHESTRATION, ROOT, STAGING, TARGET, Embedded
+from tests.operations.estates import applied, fresh
 from validator import accounts
 from validator.errors import AccountError
-from validator.operations.bootstrap import SERVICE_ROLES, bootstrap
+from validator.model import LaunchSettings
+from validator.operations.bootstrap import SERVICE_ROLES, bootstrap, existing_template
+from validator.operations.launch import differences
 from validator.sources import tfvars
 from validator.sources.tfvars import Declared
 
@@ -20,12 +24,28 @@ def declared() -> Declared:
     return tfvars.read(ROOT / "terraform/envs/staging")
 
 
-def run(declared: Declared, embedded: Embedded, *, dry_run: bool = False) -> list[str]:
+LAUNCH = LaunchSettings(
+    copy_private_ip=False,
+    copy_tags=True,
+    disposition="STOPPED",
+    licensing_byol=True,
+    right_sizing="BASIC",
+)
+
+
+def run(
+    declared: Declared,
+    embedded: Embedded,
+    *,
+    dry_run: bool = False,
+    launch: LaunchSettings | None = None,
+) -> list[str]:
     """What bootstrap changed, or would."""
     opener = accounts.opener(
         tfvars.text(declared, "access_role_name"), embedded.environment(ORCHESTRATION)
     )
-    steps = bootstrap(declared, opener, on_step=lambda _: None, dry_run=dry_run)
+    steps = bootstrap(declared, opener, on_step=lambda _: None, dry_run=dry_run, launch=launch)
+    assert not any(step.failed for step in steps)
     return [f"{step.account}: {step.text}" for step in steps if step.changed]
 
 
@@ -61,3 +81,52 @@ def test_an_account_that_cannot_be_opened_is_an_error(
     stranger = accounts.opener("OrganizationAccountAccessRole", embedded.environment(TARGET))
     with pytest.raises(AccountError, match="AssumeRole"):
         bootstrap(declared, stranger, on_step=lambda _: None, dry_run=True)
+
+
+def launch_templates(drs: Any) -> list[dict[str, Any]]:
+    return list(drs.describe_launch_configuration_templates()["items"])
+
+
+def test_the_launch_template_is_made_once_and_then_only_what_differs_changes(
+    embedded: Embedded,
+) -> None:
+    made = fresh(embedded)
+    drs = made.drs(TARGET)
+    planned = run(made.declared, embedded, dry_run=True, launch=LAUNCH)
+    assert "target: launch configuration template would be made" in planned
+    run(made.declared, embedded, launch=LAUNCH)
+    (template,) = launch_templates(drs)
+    assert not differences(LAUNCH, template)
+    assert launch_templates(made.drs(STAGING)) == []
+    assert run(made.declared, embedded, launch=LAUNCH) == []
+
+    changed = replace(LAUNCH, disposition="STARTED")
+    text = "target: launch configuration template {}changed: launchDisposition"
+    assert run(made.declared, embedded, dry_run=True, launch=changed) == [text.format("would be ")]
+    assert launch_templates(drs) == [template]
+    assert run(made.declared, embedded, launch=changed) == [text.format("")]
+    assert launch_templates(drs) == [{**template, "launchDisposition": "STARTED"}]
+
+
+def test_without_launch_settings_no_launch_template_is_touched(embedded: Embedded) -> None:
+    made = fresh(embedded)
+    run(made.declared, embedded)
+    assert launch_templates(made.drs(TARGET)) == []
+
+
+def test_the_replication_template_that_is_there_is_found(embedded: Embedded) -> None:
+    made = fresh(embedded)
+    assert existing_template(made.opener, STAGING, made.region) is None  # not initialised
+    made = applied(embedded)
+    assert existing_template(made.opener, TARGET, made.region) is None
+    (template,) = made.drs(STAGING).describe_replication_configuration_templates()["items"]
+    found = existing_template(made.opener, STAGING, made.region)
+    assert found == template["replicationConfigurationTemplateID"]
+
+
+def test_a_template_that_cannot_be_looked_for_is_an_error(embedded: Embedded) -> None:
+    made = applied(embedded)
+    embedded.door("faults", {"kind": "deny", "service": "drs"})
+    with pytest.raises(AccountError, match="AccessDenied"):
+        existing_template(made.opener, STAGING, made.region)
+    embedded.door("faults", method="DELETE")

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.estates import account, estate, extended, server
-from validator.invariants import INVARIANTS, judge
+from tests.reports.runs import FINDINGS
+from tests.reports.runs import run as example
+from validator.invariants import capacity, judge
 from validator.model import Account, Estate, Extension, Part, Unknown
 from validator.reports import REPORTS, Run
 
@@ -14,7 +16,7 @@ TARGET, STAGING = "111122223333", "444455556666"
 
 
 def run(of: Estate) -> Run:
-    return Run("plan", "staging", "the embedded AWS", of, judge(of, INVARIANTS[:5]))
+    return Run("plan", "staging", "the embedded AWS", of, judge(of, capacity.INVARIANTS))
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -40,13 +42,23 @@ def test_the_text_shows_the_capacity_of_the_seed() -> None:
 
 def test_the_text_gives_where_why_and_remedy() -> None:
     text = REPORTS["text"](run(estate(staging=(account("staging-1", Part.STAGING, STAGING, 301),))))
-    for part in ("301", "where: estate.auto.tfvars:staging-1", "why: ", "remedy: "):
+    for part in ("301", "staging-1, estate.auto.tfvars:staging-1", "why: ", "remedy: "):
         assert part in text
 
 
-def test_names_with_markup_or_control_characters_are_shown_as_they_are() -> None:
-    of = estate(staging=(account("[red]x[/]", Part.STAGING, STAGING, 301),))
-    assert "[red]x[/]" in REPORTS["text"](run(of))
+@pytest.mark.parametrize("name", ["[red]x[/]", ":key:"])
+def test_names_with_markup_are_shown_as_they_are(name: str) -> None:
+    of = estate(staging=(account(name, Part.STAGING, STAGING, 301),))
+    assert name in REPORTS["text"](run(of))
+
+
+def test_the_text_says_who_waived_a_finding_and_for_how_long() -> None:
+    waived = tuple(finding for finding in FINDINGS if finding.waived)
+    text = REPORTS["text"](example(findings=waived))
+    assert "  shared-key-has-no-strangers of " in text
+    assert "(storage team, DR-12); the waiver ends in 9 days, on 2026-12-03." in text
+    assert "0 violated, 0 unknown, 2 waived, 0 hold" in text
+    assert "Verdict: holds (every invariant holds for every subject, or is waived)" in text
 
 
 def test_json_counts_live_servers_by_status_and_keeps_unknown_apart_from_zero() -> None:

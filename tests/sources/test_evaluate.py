@@ -1,5 +1,6 @@
 """The evaluator's process may refuse, die or never end: the next folder is evaluated all the same."""
 
+import multiprocessing
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -88,3 +89,19 @@ def test_folders_are_evaluated_at_once(tmp_path: Path) -> None:
     }
     with ThreadPoolExecutor(2) as pool:
         assert dict(zip(wanted, pool.map(evaluated, wanted), strict=True)) == wanted
+
+
+def test_a_forked_process_starts_one_of_its_own(tmp_path: Path) -> None:
+    env = trees.write(tmp_path, {"main.tf": KEY})
+    assert evaluated(env) == [trees.TARGET]
+    (before,) = evaluate._idle
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(forked, (env,)) != before[0].pid
+    assert evaluated(env) == [trees.TARGET]
+
+
+def forked(env: Path) -> int:
+    """The id of the process that evaluates for a fork."""
+    assert evaluated(env) == [trees.TARGET]
+    ((process, _),) = evaluate._idle
+    return process.pid

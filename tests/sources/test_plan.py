@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, Declared]:
 
 
 def read(planned: tuple[Json, Declared], document: object) -> Estate:
-    return plan.read(document, planned[1], "staging")
+    estate = plan.read(document, planned[1], "staging")
+    return plan.beside(estate, replace(estate, view="code"))
 
 
 def outcome(estate: Estate) -> Outcome:

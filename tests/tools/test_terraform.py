@@ -132,6 +132,26 @@ def test_interrupting_leaves_no_process(tmp_path: Path) -> None:
     wait_for(lambda: not group_exists(group))
 
 
+def test_an_interrupted_apply_says_all_it_has_to_say_and_saves(tmp_path: Path) -> None:
+    """More than a pipe holds: with nobody reading, it would wait until it is killed."""
+    working = at(
+        tmp_path,
+        f"trap 'head -c 500000 /dev/zero; touch {tmp_path}/saved; exit 1' INT\n"
+        f"touch {tmp_path}/began\nwhile :; do sleep 0.1; done",
+    )
+
+    def interrupt() -> None:
+        wait_for((tmp_path / "began").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        working.apply(tmp_path / "plan", on_event=ignore)
+    assert (tmp_path / "saved").exists()
+    assert time.monotonic() - started < 60
+
+
 def wait_for(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + 20
     while not condition():

@@ -14,35 +14,47 @@ from typing import Any
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 import moto.backend_index
+import moto.backends
 import moto.core.responses
 import moto.iam.models as iam_models
+from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
+from moto.core.routing import get_service_router
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
+from moto.moto_server.werkzeug_app import BackendRequest
 from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
+from werkzeug.exceptions import HTTPException
 
 from validator.emulator import authorization
 
 ADMIN_ROLE = "OrganizationAccountAccessRole"
 
-DRS_QUOTAS: dict[str, tuple[str, float, bool]] = {
-    "L-C1D14A2B": ("Max Total replicating source servers Per AWS Account", 300, False),
-    "L-E28BE5E0": ("Max Total source servers Per AWS Account", 4000, True),
-    "L-D88FAC3A": ("Concurrent jobs in progress", 20, False),
-    "L-B827C881": ("Max source servers in a single Job", 100, False),
-    "L-05AFA8C6": ("Max source servers in all Jobs", 500, False),
-    "L-DD6D028C": ("Max concurrent Jobs per source server", 1, False),
-    "L-0588D03B": ("Max number of launch actions per resource", 200, False),
-    "L-1F3FAE4D": ("Max number of launch configuration templates per AWS account", 1, False),
-    "L-4B0323BD": ("Max number of source networks per AWS account", 100, True),
+QUOTAS: dict[str, tuple[str, str, float, bool]] = {
+    "L-309BACF6": ("ebs", "Snapshots per Region", 100_000, True),
+    "L-C1D14A2B": ("drs", "Max Total replicating source servers Per AWS Account", 300, False),
+    "L-E28BE5E0": ("drs", "Max Total source servers Per AWS Account", 4000, True),
+    "L-D88FAC3A": ("drs", "Concurrent jobs in progress", 20, False),
+    "L-B827C881": ("drs", "Max source servers in a single Job", 100, False),
+    "L-05AFA8C6": ("drs", "Max source servers in all Jobs", 500, False),
+    "L-DD6D028C": ("drs", "Max concurrent Jobs per source server", 1, False),
+    "L-0588D03B": ("drs", "Max number of launch actions per resource", 200, False),
+    "L-1F3FAE4D": ("drs", "Max number of launch configuration templates per AWS account", 1, False),
+    "L-4B0323BD": ("drs", "Max number of source networks per AWS account", 100, True),
+}
+"""Quotas by code: service, name, default, and whether AWS adjusts it."""
+
+_SERVICE_NAMES = {
+    "drs": "AWS Elastic Disaster Recovery",
+    "ebs": "Amazon Elastic Block Store (Amazon EBS)",
 }
 
 quotas: dict[tuple[str, str, str], float] = {}
-"""DRS quotas set by the control door, by account, Region and code."""
+"""Quotas set by the control door, by account, Region and code."""
 
 key_policy_delay = 2.0
 """Seconds for which KMS does not see a role that was just created."""
@@ -65,6 +77,9 @@ def install(management_account: str) -> None:
     moto.backend_index.backend_url_patterns.append(
         ("drs", re.compile(r"https?://drs\.(.+)\.amazonaws\.com"))
     )
+    # moto lists its own folder at every request.
+    modules = frozenset(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
     drs_models.quota_value = quota_value
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
@@ -90,8 +105,17 @@ def install(management_account: str) -> None:
 
 
 def quota_value(account: str, region: str, code: str) -> float:
-    """The DRS quota as Service Quotas would give it."""
-    return quotas.get((account, region, code), DRS_QUOTAS[code][1])
+    """The quota as Service Quotas would give it."""
+    return quotas.get((account, region, code), QUOTAS[code][2])
+
+
+def rest_operation(service: str, environ: dict[str, Any]) -> str | None:
+    """The operation that method and path name in a service of the REST kind, None elsewhere."""
+    try:
+        operation, _ = get_service_router(service).match(BackendRequest(environ))
+    except (BotoCoreError, HTTPException, NotImplementedError):
+        return None
+    return str(operation.name)
 
 
 def _account_of(original: Any) -> Any:
@@ -264,7 +288,7 @@ def _exists(principal: str, *, delay: float) -> bool:
 def _checked_key(original: Any) -> Any:
     def call(self: Any) -> Any:
         policy = self._get_param("Policy")
-        if policy:
+        if policy is not None:
             try:
                 named = authorization.principals(policy)
             except (ValueError, TypeError, AttributeError) as error:
@@ -282,11 +306,11 @@ def _checked_key(original: Any) -> Any:
 
 def _install_quotas() -> None:
     def quota(account: str, region: str, code: str, *, default: bool) -> dict[str, Any]:
-        name, value, adjustable = DRS_QUOTAS[code]
+        service, name, value, adjustable = QUOTAS[code]
         return {
-            "ServiceCode": "drs",
-            "ServiceName": "AWS Elastic Disaster Recovery",
-            "QuotaArn": f"arn:aws:servicequotas:{region}:{account}:drs/{code}",
+            "ServiceCode": service,
+            "ServiceName": _SERVICE_NAMES[service],
+            "QuotaArn": f"arn:aws:servicequotas:{region}:{account}:{service}/{code}",
             "QuotaCode": code,
             "QuotaName": name,
             "Value": value if default else quota_value(account, region, code),
@@ -302,13 +326,14 @@ def _install_quotas() -> None:
     def list_quotas(default: bool, original: Any) -> Any:
         def call(self: Any) -> Any:
             service, _ = wanted(self)
-            if service != "drs" and original is not None:
+            if service not in _SERVICE_NAMES and original is not None:
                 return original(self)
-            if service != "drs":
+            if service not in _SERVICE_NAMES:
                 raise JsonRESTError("NoSuchResourceException", f"no quotas of {service}")
             found = [
                 quota(self.current_account, self.region, code, default=default)
-                for code in DRS_QUOTAS
+                for code, (of, *_) in QUOTAS.items()
+                if of == service
             ]
             return json.dumps({"Quotas": found})
 
@@ -317,9 +342,9 @@ def _install_quotas() -> None:
     def get_quota(default: bool, original: Any) -> Any:
         def call(self: Any) -> Any:
             service, code = wanted(self)
-            if service != "drs" and original is not None:
+            if service not in _SERVICE_NAMES and original is not None:
                 return original(self)
-            if service != "drs" or code not in DRS_QUOTAS:
+            if code not in QUOTAS or QUOTAS[code][0] != service:
                 raise JsonRESTError("NoSuchResourceException", f"no quota {code} of {service}")
             found = quota(self.current_account, self.region, code, default=default)
             return json.dumps({"Quota": found})

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 from cheroot.wsgi import Server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -24,7 +25,9 @@ Start = Callable[..., Any]
 INSTANCE_ID = secrets.token_hex(8)
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
-_JSON_SERVICES = re.compile(r"drs|kms|dynamodb|ssm|lambda|states|logs|servicequotas|events")
+_FORM = "application/x-www-form-urlencoded"
+_XML_SERVICES = {"cloudfront", "route53", "s3"}
+"""Services that speak XML and do not send forms, as the other XML services do."""
 
 
 class Application:
@@ -49,7 +52,7 @@ class Application:
         elif fault is not None and fault["kind"] == "empty-page":
             return _json(start, 200, _empty_page(environ))
         elif fault is not None:
-            return _refuse(start, service, *_FAULTS[fault["kind"]])
+            return _refuse(environ, start, service, *_FAULTS[fault["kind"]])
         return self._answer(environ, start, service, operation)
 
     def _answer(self, environ: Json, start: Start, service: str, operation: str) -> Iterable[bytes]:
@@ -60,12 +63,14 @@ class Application:
 
         try:
             body = b"".join(self._aws(environ, hold))
-            missing = answered[0].startswith("500")
-        except Exception as error:  # whatever moto raises, the client gets an AWS answer
-            body, missing = str(error).encode(), True
+            # moto's web framework answers in HTML where it knows no such path.
+            missing = answered[0].startswith("500") or body[:14].lower() == b"<!doctype html"
+        except Exception:  # whatever moto raises, the client gets an AWS answer
+            body, missing = b"", True
         if missing:
-            message = f"The embedded AWS has no operation {operation} of {service}, or it failed."
-            return _refuse(start, service, 400, "NotBuiltException", message)
+            name = moto_patches.rest_operation(service, environ) or operation
+            message = f"The embedded AWS has no operation {name} of {service}, or it failed."
+            return _refuse(environ, start, service, 400, "NotBuiltException", message)
         start(*answered[:2])
         return [body]
 
@@ -110,8 +115,8 @@ class Application:
                 )
                 return {"changed": changed}
             case "POST", "quotas":
-                if body["code"] not in moto_patches.DRS_QUOTAS:
-                    raise ValueError(f"no DRS quota {body['code']}")
+                if body["code"] not in moto_patches.QUOTAS:
+                    raise ValueError(f"no quota {body['code']}")
                 place = (body["account"], body["region"], body["code"])
                 moto_patches.quotas[place] = float(body["value"])
                 return {}
@@ -164,16 +169,20 @@ def _called(environ: Json) -> tuple[str, str]:
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         return service, target.rsplit(".", 1)[-1]
-    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+    if environ.get("CONTENT_TYPE", "").startswith(_FORM):
         action = parse_qs(_body(environ).decode("utf-8", "replace")).get("Action")
         if action:
             return service, action[0]
     return service, environ.get("PATH_INFO", "/").strip("/").split("/")[0] or "(in the body)"
 
 
-def _refuse(start: Start, service: str, status: int, code: str, message: str) -> list[bytes]:
-    if _JSON_SERVICES.fullmatch(service):
+def _refuse(
+    environ: Json, start: Start, service: str, status: int, code: str, message: str
+) -> list[bytes]:
+    form = environ.get("CONTENT_TYPE", "").startswith(_FORM)
+    if not form and service not in _XML_SERVICES:
         return _json(start, status, {"__type": code, "code": code, "message": message}, code)
+    message = escape(message)
     text = (
         f"<ErrorResponse><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>"
         f"</Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
@@ -186,8 +195,8 @@ def _json(start: Start, status: int, body: Json, code: str | None = None) -> lis
     headers = [("Content-Type", "application/json")]
     if code is not None:
         headers.append(("x-amzn-ErrorType", code))
-    if status == 429:
-        headers.append(("Retry-After", "1"))
+    if status in {429, 500}:
+        headers.append(("Retry-After", "1"))  # DRS's retryAfterSeconds
     start(f"{status} {'OK' if status < 400 else 'Refused'}", headers)
     return [json.dumps(body).encode()]
 

@@ -1,6 +1,14 @@
 """The invariants of an estate, and the engine that runs each over every subject of its type."""
 
-from validator.invariants import accounts, capacity, keys, trust
+from validator.invariants import (
+    accounts,
+    agreement,
+    capacity,
+    effects,
+    keys,
+    replication,
+    trust,
+)
 from validator.invariants.engine import Invariant, judge
 
 INVARIANTS: tuple[Invariant, ...] = (
@@ -8,6 +16,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     *capacity.INVARIANTS,
     *keys.INVARIANTS,
     *trust.INVARIANTS,
+    *replication.INVARIANTS,
+    *effects.INVARIANTS,
+    *agreement.INVARIANTS,
 )
 
 __all__ = ["INVARIANTS", "Invariant", "judge"]

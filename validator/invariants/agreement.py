@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from validator.findings import Message
-from validator.invariants.engine import invariant, need
+from validator.invariants.engine import Unseen, invariant, need
 from validator.model import Account, Estate, Unknown
 
 _KINDS = ("keys", "roles", "templates", "security_groups")
@@ -17,12 +17,13 @@ _PLACES = frozenset(["name", "where"])
 def code_and_plan_agree(estate: Estate, _: Estate) -> Iterator[Message]:
     """What the code says of a key, role, template or security group is what the plan says of it.
 
-    A pull request is judged by its code, and the plan is what will be applied. Where the two
-    differ, one of them was read wrongly or was made from something else, such as values from a
-    variable of the environment or a module that changed in between.
+        A pull request is judged by its code, and the plan is what will be applied. Where the two
+        differ, one of them was read wrongly or was made from something else, such as values from a
+        variable of the environment or a module that changed in between. What the code alone does not
+    tell is no difference: the plan tells it.
 
     Remedy: Make the plan again from a clean checkout. If the difference stays, look for values that
-    reach Terraform by another way than estate.auto.tfvars.
+        reach Terraform by another way than estate.auto.tfvars.
     """
     code = need(estate.code)
     for planned, written in zip(estate.accounts, code.accounts, strict=True):
@@ -31,9 +32,10 @@ def code_and_plan_agree(estate: Estate, _: Estate) -> Iterator[Message]:
 
 def _differences(planned: Account, written: Account) -> Iterator[Message]:
     for kind in _KINDS:
-        left, right = getattr(planned, kind), getattr(written, kind)
-        if isinstance(left, Unknown) or isinstance(right, Unknown):
+        right = getattr(written, kind)
+        if isinstance(right, Unknown):
             continue
+        left = need(getattr(planned, kind))
         ours, theirs = {each.name: each for each in left}, {each.name: each for each in right}
         for name in sorted({*ours, *theirs}):
             if name not in ours or name not in theirs:
@@ -46,15 +48,26 @@ def _differences(planned: Account, written: Account) -> Iterator[Message]:
 
 
 def _differing(left: Any, right: Any) -> Iterator[str]:
-    """The names of the fields that both views know, and that differ."""
+    """The names of the fields that differ; raises Unseen for one that only the code knows."""
     for each in fields(left):
         if each.name in _PLACES:
             continue
         one, other = getattr(left, each.name), getattr(right, each.name)
-        if "Unknown(" in repr((one, other)):
-            continue  # an invariant that needs it says so
+        if _hidden(other):
+            continue
+        if _hidden(one):
+            raise Unseen(f"the plan does not tell {each.name} of {left.name}")
         if _canonical(one) != _canonical(other):
             yield each.name
+
+
+def _hidden(value: Any) -> bool:
+    """True if the value, or a part of it, is unknown."""
+    if isinstance(value, tuple):
+        return any(_hidden(each) for each in value)
+    if is_dataclass(value) and not isinstance(value, Unknown):
+        return any(_hidden(getattr(value, each.name)) for each in fields(value))
+    return isinstance(value, Unknown)
 
 
 def _canonical(value: Any) -> Any:

@@ -1,10 +1,27 @@
-"""Invariants on how many source servers the accounts may hold."""
+"""Invariants on how many source servers the accounts may hold, and how many recover at once."""
 
+import re
 from collections.abc import Iterator
 
+from validator.findings import Message
 from validator.invariants.engine import invariant, need
-from validator.model import Account, Estate, Extension
-from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS, limit
+from validator.model import Account, Estate, Extension, SourceServer, Unknown, Wave
+from validator.quotas import (
+    CONCURRENT_JOBS,
+    REPLICATING_SERVERS,
+    SERVERS_IN_ALL_JOBS,
+    SERVERS_PER_JOB,
+    SNAPSHOTS,
+    TOTAL_SERVERS,
+    TRUSTED_ACCOUNTS,
+    limit,
+    recovery,
+)
+
+POINTS_BESIDES_DAYS = 60 // 10 + 24
+"""Points in time that every server keeps: one each 10 minutes for an hour, one each hour for a day."""
+
+_STAGING_ROLE = re.compile(r"DRSStagingAccountRole_[0-9]{12}")
 
 
 @invariant(Account)
@@ -30,6 +47,32 @@ def account_replicates_within_quota(account: Account, estate: Estate) -> Iterato
             yield (
                 f"{account.name} ({account.id}) in {estate.recovery_region} replicates "
                 f"{replicating} source servers; the quota is {quota} ({REPLICATING_SERVERS.code})."
+            )
+
+
+@invariant(Account)
+def declared_headroom_is_kept(account: Account, estate: Estate) -> Iterator[str]:
+    """Every account keeps the declared headroom of its replicating quota free.
+
+    A server whose agent is installed again, or that fails back, counts twice for a while. In an
+    account that is full to the last server neither can be done, and the quota is not raised.
+
+    Remedy: Move servers to another staging account, or declare less headroom, in estate.auto.tfvars.
+    """
+    quota = need(limit(account, REPLICATING_SERVERS))
+    headroom = need(estate.headroom)
+    used = need(account.planned)
+    if used + headroom > quota:
+        yield (
+            f"{account.name} is declared to replicate {used} source servers and to keep {headroom} "
+            f"free; the quota is {quota} ({REPLICATING_SERVERS.code})."
+        )
+    if estate.view == "live":
+        replicating = sum(need(server.replicating) for server in need(account.servers))
+        if replicating + headroom > quota:
+            yield (
+                f"{account.name} replicates {replicating} source servers, and {headroom} should "
+                f"stay free; the quota is {quota} ({REPLICATING_SERVERS.code})."
             )
 
 
@@ -74,6 +117,91 @@ def declared_servers_fit_the_estate(estate: Estate, _: Estate) -> Iterator[str]:
         )
 
 
+@invariant(Account)
+def staging_account_trusts_at_most_100_targets(account: Account, _: Estate) -> Iterator[str]:
+    """No account has more than 100 staging roles, one for each target that it trusts.
+
+    DRS takes up to 100 trusted accounts for one account. Servers cannot be extended into target
+    101, though its role stands in IAM like the others.
+
+    Remedy: Remove the staging roles of targets that are gone, or use another staging account.
+    """
+    named = {need(role.role_name) for role in need(account.roles)}
+    trusted = sum(bool(_STAGING_ROLE.fullmatch(name)) for name in named)
+    if trusted > TRUSTED_ACCOUNTS.value:
+        yield (
+            f"{account.name} trusts {trusted} targets; DRS takes {TRUSTED_ACCOUNTS.value} "
+            f"({TRUSTED_ACCOUNTS.reference})."
+        )
+
+
+@invariant(Account)
+def snapshots_fit_the_quota(account: Account, estate: Estate) -> Iterator[str]:
+    """The snapshots of an account's declared servers fit its EBS quota.
+
+    Each volume has a snapshot for each point in time: 6 of the last hour, 24 of the last day, and
+    one for each day of retention. Once the quota is reached EBS refuses new snapshots, and every
+    server of the account falls behind. Launches need some more on top.
+
+    Remedy: Keep fewer days, move servers to another account, or ask AWS to raise L-309BACF6.
+    """
+    quota = need(limit(account, SNAPSHOTS))
+    planned, volumes = need(account.planned), need(estate.volumes_per_server)
+    points = POINTS_BESIDES_DAYS + need(estate.point_in_time_days)
+    if volumes < 1:
+        yield f"volumes_per_server is {volumes}; a server has at least one volume."
+    if planned * volumes * points > quota:
+        yield (
+            f"{account.name} would keep {planned * volumes * points} snapshots in "
+            f"{estate.recovery_region} ({planned} servers x {volumes} volumes x {points} points "
+            f"in time); the quota is {quota} ({SNAPSHOTS.code})."
+        )
+
+
+@invariant(Wave)
+def wave_fits_the_job_quotas(wave: Wave, estate: Estate) -> Iterator[str]:
+    """No declared wave needs more servers in jobs, or more jobs, than DRS runs at once.
+
+    DRS recovers 500 source servers at once, in up to 20 jobs of 100. StartRecovery refuses what is
+    more: a wave of 600 that was never tried stops in the middle on the day of the disaster.
+
+    Remedy: Split the wave in estate.auto.tfvars.
+    """
+    target = estate.target
+    per_job = need(limit(target, SERVERS_PER_JOB))
+    in_all_jobs = need(limit(target, SERVERS_IN_ALL_JOBS))
+    jobs_at_once = need(limit(target, CONCURRENT_JOBS))
+    if wave.servers < 1:
+        yield f"{wave.name} recovers {wave.servers} servers."
+        return
+    if min(per_job, in_all_jobs, jobs_at_once) < 1:
+        yield f"{wave.name} cannot be recovered: a job quota of {target.name} is 0."
+        return
+    needs = recovery(wave.servers, per_job, in_all_jobs, jobs_at_once)
+    if needs.rounds > 1:
+        yield (
+            f"{wave.name} recovers {wave.servers} servers, which takes {needs.jobs} jobs in "
+            f"{needs.rounds} rounds; at once DRS runs {in_all_jobs} servers "
+            f"({SERVERS_IN_ALL_JOBS.code}) in {jobs_at_once} jobs ({CONCURRENT_JOBS.code}) of "
+            f"{per_job} ({SERVERS_PER_JOB.code})."
+        )
+
+
+@invariant(Estate)
+def waves_recover_every_server(estate: Estate, _: Estate) -> Iterator[str]:
+    """The declared waves add up to the declared servers.
+
+    A server in no wave is recovered by nobody; one too many in the waves is a server that does not
+    exist, for which the plan of the day waits.
+
+    Remedy: Correct recovery_waves or the declared servers in estate.auto.tfvars.
+    """
+    recovered = sum(wave.servers for wave in need(estate.waves))
+    declared = sum(need(account.planned) for account in estate.protected)
+    if recovered != declared:
+        yield f"The waves recover {recovered} servers; {declared} are declared."
+
+
 @invariant(Account, views=("live",))
 def declared_servers_are_replicating(account: Account, _: Estate) -> Iterator[str]:
     """As many source servers replicate in an account as are declared for it.
@@ -90,7 +218,7 @@ def declared_servers_are_replicating(account: Account, _: Estate) -> Iterator[st
 
 
 @invariant(Account, views=("live",))
-def replicating_servers_are_extended(account: Account, estate: Estate) -> Iterator[str]:
+def replicating_servers_are_extended(account: Account, estate: Estate) -> Iterator[Message]:
     """Every server of a staging account stands in the target as an extended source server.
 
     Only what is extended can be launched from the target. A server that replicates in a staging
@@ -101,14 +229,18 @@ def replicating_servers_are_extended(account: Account, estate: Estate) -> Iterat
     """
     if account is estate.target:
         return
-    extended = {need(server.staging_arn) for server in need(estate.target.servers)}
+    extended = {
+        need(server.staging_arn)
+        for server in need(estate.target.servers)
+        if need(server.extension) is not Extension.NOT_EXTENDED
+    }
     for server in need(account.servers):
         if need(server.replicating) and server.arn not in extended:
-            yield f"{server.hostname} ({server.arn}) is not extended into {estate.target.id}."
+            yield Message(f"{_called(server)} is not extended into {estate.target.id}.", server.arn)
 
 
 @invariant(Account, views=("live",))
-def extensions_are_healthy(account: Account, estate: Estate) -> Iterator[str]:
+def extensions_are_healthy(account: Account, estate: Estate) -> Iterator[Message]:
     """No extended source server of the target reports an extension error.
 
     EXTENSION_ERROR means that the target cannot reach the staging server any more, for example
@@ -119,13 +251,24 @@ def extensions_are_healthy(account: Account, estate: Estate) -> Iterator[str]:
     """
     for server in need(account.servers):
         if need(server.extension) is Extension.EXTENSION_ERROR:
-            yield f"{server.hostname} ({server.arn}): {server.error or 'no message'}"
+            yield Message(f"{_called(server)}: {server.error or 'no message'}", server.arn)
+
+
+def _called(server: SourceServer) -> str:
+    if isinstance(server.hostname, Unknown):
+        return server.arn
+    return f"{server.hostname} ({server.arn})"
 
 
 INVARIANTS = (
     account_replicates_within_quota,
+    declared_headroom_is_kept,
     target_holds_every_server,
     declared_servers_fit_the_estate,
+    staging_account_trusts_at_most_100_targets,
+    snapshots_fit_the_quota,
+    wave_fits_the_job_quotas,
+    waves_recover_every_server,
     declared_servers_are_replicating,
     replicating_servers_are_extended,
     extensions_are_healthy,

@@ -1,10 +1,12 @@
 """The engine: runs invariants over an estate and turns silence, speech and blindness into findings."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from validator.errors import SourceError
 from validator.findings import Finding, Message, Outcome, Verdict
 from validator.model import (
     Account,
@@ -69,23 +71,31 @@ def need(value: T | Unknown) -> T:
     return value
 
 
+def _each(parts: Iterable[tuple[Any, ...] | Unknown]) -> Iterator[Subject]:
+    """Every subject that is seen; then raises Unseen if some were not."""
+    reasons = []
+    for part in parts:
+        if isinstance(part, Unknown):
+            reasons.append(part.reason)
+        else:
+            yield from part
+    if reasons:
+        raise Unseen("; ".join(dict.fromkeys(reasons)))
+
+
 SUBJECTS: dict[type, Callable[[Estate], Iterable[Subject]]] = {
     Estate: lambda estate: (estate,),
     Account: lambda estate: estate.protected,
     Pair: lambda estate: estate.pairs,
-    Key: lambda estate: [key for each in estate.accounts for key in need(each.keys)],
-    Role: lambda estate: [role for each in estate.accounts for role in need(each.roles)],
-    ReplicationTemplate: lambda estate: [
-        template for each in estate.protected for template in need(each.templates)
-    ],
-    SecurityGroup: lambda estate: [
-        group for each in estate.protected for group in need(each.security_groups)
-    ],
-    Provider: lambda estate: need(estate.providers),
-    Placement: lambda estate: need(estate.placements),
-    Wave: lambda estate: need(estate.waves),
+    Key: lambda estate: _each(each.keys for each in estate.accounts),
+    Role: lambda estate: _each(each.roles for each in estate.accounts),
+    ReplicationTemplate: lambda estate: _each(each.templates for each in estate.protected),
+    SecurityGroup: lambda estate: _each(each.security_groups for each in estate.protected),
+    Provider: lambda estate: _each([estate.providers]),
+    Placement: lambda estate: _each([estate.placements]),
+    Wave: lambda estate: _each([estate.waves]),
 }
-"""Every subject of a type; raises Unseen if an account's cannot be seen."""
+"""Every subject of a type that is seen; then raises Unseen if an account's could not be."""
 
 
 def invariant(about: type, *, views: tuple[View, ...] = EVERY_VIEW) -> Callable[[Rule], Invariant]:
@@ -132,16 +142,18 @@ def judge(estate: Estate, invariants: Sequence[Invariant]) -> Verdict:
 
 
 def _findings(each: Invariant, estate: Estate) -> Iterator[Finding]:
+    found = 0
     try:
-        subjects = list(SUBJECTS[each.about](estate))
+        for subject in SUBJECTS[each.about](estate):
+            found += 1
+            yield _judge_subject(each, subject, estate)
     except Unseen as unseen:
         yield _finding(each, estate, Outcome.UNKNOWN, [_blind(unseen, estate)])
         return
-    if not subjects:
-        nothing = f"The estate has nothing to look at (no {each.about.__name__.lower()})."
+    if not found:
+        kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", each.about.__name__).lower()
+        nothing = f"The estate has nothing to look at (no {kind})."
         yield _finding(each, estate, Outcome.UNKNOWN, [Message(nothing, estate.where)])
-    for subject in subjects:
-        yield _judge_subject(each, subject, estate)
 
 
 def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Finding:
@@ -153,7 +165,7 @@ def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Finding
                 broken if isinstance(broken, Message) else Message(broken, subject.where)
             )
             outcome = Outcome.VIOLATED
-    except Unseen as unseen:
+    except (Unseen, SourceError) as unseen:
         messages.append(_blind(unseen, subject))
         outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
     except Exception as error:
@@ -164,8 +176,8 @@ def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Finding
     return _finding(each, subject, outcome, messages)
 
 
-def _blind(unseen: Unseen, subject: Subject) -> Message:
-    return Message(f"Cannot be known: {unseen}.", subject.where)
+def _blind(unseen: Exception, subject: Subject) -> Message:
+    return Message(f"Cannot be known: {str(unseen).rstrip('.')}.", subject.where)
 
 
 def _finding(

@@ -1,6 +1,7 @@
-"""What must exist before Terraform in each account: the DRS service roles, and DRS initialised.
+"""What must exist before Terraform in each account, and what Terraform cannot own.
 
-The console's initialisation makes the same, so Terraform cannot own it.
+The DRS service roles and DRS initialised, which the console makes too; and the target's launch
+configuration template, which Terraform's AWS provider has no resource for.
 Source: https://docs.aws.amazon.com/drs/latest/userguide/getting-started-initializing.html
 """
 
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from validator.accounts import CallError, Client, Opener, call
-from validator.model import Account
+from validator.accounts import CallError, Client, Opener, call, pages
+from validator.errors import AccountError
+from validator.model import Account, LaunchSettings
+from validator.operations.launch import Step, settle
 from validator.sources import tfvars
 from validator.sources.tfvars import Declared
 
@@ -73,32 +76,53 @@ SERVICE_ROLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was made, or in a dry run would be; `changed` is false where it was there."""
-
-    account: str
-    text: str
-    changed: bool
-
-
 def bootstrap(
-    declared: Declared, opener: Opener, *, on_step: Callable[[str], None], dry_run: bool
+    declared: Declared,
+    opener: Opener,
+    *,
+    on_step: Callable[[str], None],
+    dry_run: bool,
+    launch: LaunchSettings | None = None,
 ) -> list[Step]:
     """Bootstraps every account that servers replicate into; raises AccountError.
 
-    Safe to repeat: what is there stays as it is.
+    `launch` are the declared launch settings of the target, None where none are declared. Safe to
+    repeat: what is there and as declared stays as it is.
     """
     target, staging, _ = tfvars.accounts(declared)
     region = tfvars.text(declared, "recovery_region")
     steps: list[Step] = []
     for account in (target, *staging):
         on_step(f"bootstrapping {account.name} ({account.id})")
-        steps += _account(account, opener, region, dry_run)
+        settings = launch if account is target else None
+        steps += _account(account, opener, region, settings, dry_run)
     return steps
 
 
-def _account(account: Account, opener: Opener, region: str, dry_run: bool) -> Iterator[Step]:
+def existing_template(opener: Opener, account_id: str, region: str) -> str | None:
+    """The id of the replication configuration template that an account already has, None if none.
+
+    It is a singleton: where one is left from the console, Terraform must import it. Raises
+    AccountError.
+    """
+    drs = opener.open(account_id, region).client("drs")
+    try:
+        found = list(pages(drs, "describe_replication_configuration_templates", "items"))
+    except CallError as error:
+        if error.code == "UninitializedAccountException":
+            return None
+        raise
+    if len(found) > 1:
+        raise AccountError(
+            f"Account {account_id}, {region}: {len(found)} replication configuration templates, "
+            "where Terraform can manage only one. Delete all but one."
+        )
+    return str(found[0]["replicationConfigurationTemplateID"]) if found else None
+
+
+def _account(
+    account: Account, opener: Opener, region: str, launch: LaunchSettings | None, dry_run: bool
+) -> Iterator[Step]:
     opened = opener.open(account.id, region)
     iam, drs = opened.client("iam"), opened.client("drs")
     made = "would be made" if dry_run else "made"
@@ -120,23 +144,33 @@ def _account(account: Account, opener: Opener, region: str, dry_run: bool) -> It
         if not dry_run:
             call(iam, "create_service_linked_role", AWSServiceName="drs.amazonaws.com")
         yield Step(account.name, f"service-linked role {_LINKED_ROLE} {made}", True)
-    if _initialised(drs):
+    initialised = _initialised(drs)
+    if initialised:
         yield Step(account.name, f"DRS is initialised in {region}", False)
-        return
-    if not dry_run:
-        call(drs, "initialize_service")
-    text = "would be initialised" if dry_run else "initialised"
-    yield Step(account.name, f"DRS {text} in {region}", True)
+    else:
+        if not dry_run:
+            call(drs, "initialize_service")
+        text = "would be initialised" if dry_run else "initialised"
+        yield Step(account.name, f"DRS {text} in {region}", True)
+    if launch is not None and (initialised or not dry_run):
+        yield from settle(opened, account.name, launch, dry_run=dry_run)
+    elif launch is not None:
+        yield Step(account.name, "launch configuration template would be made", True)
 
 
 def _create(iam: Client, role: ServiceRole, account_id: str) -> None:
-    call(
-        iam,
-        "create_role",
-        RoleName=role.name,
-        Path="/service-role/",
-        AssumeRolePolicyDocument=role.trust(account_id),
-    )
+    try:
+        call(
+            iam,
+            "create_role",
+            RoleName=role.name,
+            Path="/service-role/",
+            AssumeRolePolicyDocument=role.trust(account_id),
+        )
+    except CallError as error:
+        # The answer to a first attempt may have been lost.
+        if error.code != "EntityAlreadyExists":
+            raise
 
 
 def _missing_policies(iam: Client, role: ServiceRole) -> tuple[str, ...] | None:

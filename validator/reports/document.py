@@ -1,22 +1,33 @@
 """What every report shows, as plain data: the estate's capacity, its changes and the findings."""
 
+import re
+import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from validator import __version__
-from validator.findings import Finding, Outcome, Verdict
+from validator.findings import Finding, Outcome, Verdict, Waived
 from validator.model import Account, Estate, Extension, SourceServer, Unknown, known
-from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS, limit
+from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS, limit, recovery
+from validator.waivers import ends
 
 Json = dict[str, Any]
 
 SCHEMA_VERSION = 1
+"""The version of `report.schema.json`; it grows with every change that could break a reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One command's run: what it judged, on which AWS, and how it came out."""
+    """One command's run: what it judged, on which AWS, and how it came out.
+
+    `root` is the checkout, which no report names. `today` is the day that waivers' days are counted
+    from. `base` is the decoded JSON report of the base branch, unchecked, or why there is none;
+    None compares with nothing. `docs` is the web address of the folder of the invariants' pages.
+    """
 
     command: str
     env: str
@@ -24,24 +35,79 @@ class Run:
     estate: Estate
     verdict: Verdict
     notes: tuple[str, ...] = ()
+    root: Path | None = None
+    today: date = field(default_factory=date.today)
+    base: Json | Unknown | None = None
+    docs: str | None = None
 
 
 def document(run: Run) -> Json:
-    """The run as JSON-ready data; numbers that the view cannot see are None."""
-    return {
+    """The run as JSON-ready data; numbers that the view cannot see are None.
+
+    Every text is free of the checkout's path and of what UTF-8 cannot carry.
+    """
+    waived = sum(finding.waived is not None for finding in run.verdict.findings)
+    counts = {outcome.value: run.verdict.count(outcome) for outcome in Outcome}
+    counts[Outcome.HOLDS.value] -= waived
+    data: Json = {
         "schema_version": SCHEMA_VERSION,
         "validator_version": __version__,
         "command": run.command,
         "env": run.env,
         "view": run.estate.view,
+        "where": run.estate.where,
         "cloud": run.cloud,
         "verdict": run.verdict.outcome.value,
-        "counts": {outcome.value: run.verdict.count(outcome) for outcome in Outcome},
+        "counts": {**counts, "waived": waived},
         "capacity": capacity(run.estate),
         "changes": changes(run.estate),
-        "findings": [_finding(finding) for finding in run.verdict.findings],
+        "findings": [_finding(finding, run.today) for finding in run.verdict.findings],
         "notes": list(run.notes),
     }
+    cleaned: Json = _cleaned(data, _checkout(run.root))
+    cleaned["where"] = _without_folders(cleaned["where"])
+    for finding in cleaned["findings"]:
+        for placed in (finding, *finding["messages"]):
+            placed["where"] = _without_folders(placed["where"])
+    return cleaned
+
+
+def visible(text: str) -> str:
+    """The text with every character that shows nothing, or steers a terminal, written as its code.
+
+    Line ends and tabs stay. A name that came from AWS can then neither hide nor recolour a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character in "\n\t" or not _hidden(character) else _code(character)
+        for character in text
+    )
+
+
+def waived_in_words(waived: Json) -> str:
+    """Who waived a finding, why, and until when, as one sentence without its full stop."""
+    if waived["expires"] is None:
+        return f"{waived['reason'].strip().removesuffix('.')} ({waived['owner']})"
+    return (
+        f"{waived['reason'].strip().removesuffix('.')} ({waived['owner']}, {waived['ticket']}); "
+        f"the waiver ends {ends(waived['days_left'], waived['expires'])}"
+    )
+
+
+def _hidden(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def one_line(text: str) -> str:
+    """The text in one line, with what shows nothing written as its code."""
+    return " ".join(visible(text).split())
 
 
 def capacity(estate: Estate) -> Json:
@@ -50,11 +116,15 @@ def capacity(estate: Estate) -> Json:
     All numbers count source servers in the recovery Region.
     """
     rows = [_capacity_row(account, estate.recovery_region) for account in estate.protected]
+    planned = _total([row["planned"] for row in rows])
     return {
         "accounts": rows,
-        "planned": _total([row["planned"] for row in rows]),
+        "planned": planned,
         "capacity": _total([row["quota"] for row in rows]),
         "target_total_quota": _number(limit(estate.target, TOTAL_SERVERS)),
+        "recovery": None
+        if planned is None
+        else {"jobs": recovery(planned).jobs, "rounds": recovery(planned).rounds},
     }
 
 
@@ -109,7 +179,30 @@ def _total(numbers: list[int | None]) -> int | None:
     return sum(known_numbers) if len(known_numbers) == len(numbers) else None
 
 
-def _finding(finding: Finding) -> Json:
+def _checkout(root: Path | None) -> re.Pattern[str] | None:
+    """What the checkout's own path looks like in a text, None if it is not known."""
+    if root is None or root == root.parent:
+        return None
+    return re.compile(rf"(?<![\w./-]){re.escape(str(root))}(?:(/)(?=\S)|/?(?![\w.-]))")
+
+
+def _cleaned(value: Any, checkout: re.Pattern[str] | None) -> Any:
+    if isinstance(value, dict):
+        return {_cleaned(k, checkout): _cleaned(each, checkout) for k, each in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(each, checkout) for each in value]
+    if not isinstance(value, str):
+        return value
+    text = value.encode(errors="replace").decode()
+    return text if checkout is None else checkout.sub(lambda found: "" if found[1] else ".", text)
+
+
+def _without_folders(where: str) -> str:
+    """The place without the folders of a path that lies outside the checkout."""
+    return PurePosixPath(where).name if where.startswith("/") else where
+
+
+def _finding(finding: Finding, today: date) -> Json:
     return {
         "invariant": finding.invariant,
         "family": finding.family,
@@ -121,4 +214,17 @@ def _finding(finding: Finding) -> Json:
         ],
         "why": finding.why,
         "remedy": finding.remedy,
+        "waived": None if finding.waived is None else _waived(finding.waived, today),
+    }
+
+
+def _waived(waived: Waived, today: date) -> Json:
+    """Who waived it and why; the days left are None for what was accepted for this run only."""
+    expires = waived.expires
+    return {
+        "reason": waived.reason,
+        "owner": waived.owner,
+        "ticket": waived.ticket,
+        "expires": None if expires is None else expires.isoformat(),
+        "days_left": None if expires is None else (expires - today).days,
     }

@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.status import Status
 
 _SHOWN = {"apply_start", "apply_complete", "apply_errored"}
@@ -18,6 +20,8 @@ class Progress:
         self._title = title
         self._console = Console(file=sys.stderr, highlight=False, markup=False)
         self._live: Status | None = None
+        self._bars: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -33,6 +37,28 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+        if self._bars is not None:
+            self._bars.stop()
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Shows a bar for what is counted, on a terminal; elsewhere one line when it is through."""
+        if self._live is None:
+            if done == total and total:
+                self._console.print(f"{self._title}: {what} {done} of {total}", soft_wrap=True)
+            return
+        if self._bars is None:
+            self._live.stop()
+            self._bars = Bars(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._bars.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(f"{self._title}: {what}", total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
 
     def step(self, message: str) -> None:
         """Says which step begins."""

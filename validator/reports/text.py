@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from validator.findings import Outcome
-from validator.reports.document import Run, document
+from validator.reports.document import Run, document, one_line, visible, waived_in_words
 
 WIDTH = 110
 _STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow"}
+_WAIVED = "bold cyan"
 _EXPLAIN = {
     "holds": "every invariant holds for every subject",
     "violated": "at least one invariant is violated",
@@ -32,6 +33,7 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
         color_system="standard" if colour else None,
         width=width,
         highlight=False,
+        emoji=False,
         legacy_windows=False,
     )
     data = document(run)
@@ -41,15 +43,18 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
     _print_changes(console, data)
     _print_findings(console, data)
     for note in data["notes"]:
-        console.print(note, markup=False)
+        console.print(visible(note), markup=False)
     outcome = data["verdict"]
-    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({_EXPLAIN[outcome]})"))
+    explained = _EXPLAIN[outcome]
+    if outcome == Outcome.HOLDS and data["counts"]["waived"]:
+        explained += ", or is waived"
+    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({explained})"))
     console.print(_heading(data), markup=False)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def _heading(data: Json) -> str:
-    return f"{data['command']} {data['env']} on {data['cloud']}"
+    return one_line(f"{data['command']} {data['env']} on {data['cloud']}")
 
 
 def _print_capacity(console: Console, data: Json) -> None:
@@ -71,10 +76,10 @@ def _print_capacity(console: Console, data: Json) -> None:
         compared = row["replicating"] if live else row["planned"]
         full = row["free"] is not None and row["free"] < 0
         table.add_row(
-            escape(row["account"]),
-            escape(row["id"]),
+            escape(one_line(row["account"])),
+            escape(one_line(row["id"])),
             row["part"],
-            escape(row["region"]),
+            escape(one_line(row["region"])),
             _shown(row["planned"]),
             *(_shown(row[name]) for name in seen),
             f"{_shown(compared)}/{_shown(row['quota'])}",
@@ -87,6 +92,9 @@ def _print_capacity(console: Console, data: Json) -> None:
         f"{_shown(capacity['capacity'])} source servers; the target's total quota is "
         f"{_shown(capacity['target_total_quota'])}."
     )
+    if capacity["recovery"] is not None:
+        jobs, rounds = capacity["recovery"]["jobs"], capacity["recovery"]["rounds"]
+        console.print(f"A full recovery takes {jobs} jobs in {rounds} rounds.")
     console.print()
 
 
@@ -99,32 +107,57 @@ def _print_changes(console: Console, data: Json) -> None:
     console.print("Terraform will change:")
     for account, actions in data["changes"].items():
         counts = ", ".join(f"{count} to {action}" for action, count in actions.items())
-        console.print(f"  {account}: {counts}", markup=False)
+        console.print(f"  {one_line(account)}: {one_line(counts)}", markup=False)
     console.print()
 
 
 def _print_findings(console: Console, data: Json) -> None:
+    """What does not hold, said once for each invariant and outcome; then what is waived."""
+    groups: dict[tuple[str, str], list[Json]] = {}
     for finding in data["findings"]:
-        if finding["outcome"] == Outcome.HOLDS:
-            continue
-        console.print(
-            Text.assemble(
-                (finding["outcome"], _STYLE[finding["outcome"]]),
-                f" {finding['invariant']}: {finding['subject']}",
-            ),
-            soft_wrap=True,
-        )
-        for message in finding["messages"]:
-            console.print(f"  {message['text']}", markup=False, soft_wrap=True)
-        for label in ("where", "why", "remedy"):
-            console.print(f"  {label}: {finding[label]}", markup=False, soft_wrap=True)
+        if finding["outcome"] != Outcome.HOLDS and not finding["waived"]:
+            groups.setdefault((finding["outcome"], finding["invariant"]), []).append(finding)
+    for (outcome, invariant), findings in groups.items():
+        _print(console, Text.assemble((outcome, _STYLE[outcome]), f" {one_line(invariant)}"))
+        for finding in findings:
+            _print_finding(console, finding)
+        for label in ("why", "remedy"):
+            _print(console, f"  {label}: {one_line(findings[0][label])}")
         console.print()
+    _print_waived(console, [finding for finding in data["findings"] if finding["waived"]])
     counts = data["counts"]
     console.print(
         f"{sum(counts.values())} findings: {counts['violated']} violated, "
-        f"{counts['unknown']} unknown, {counts['holds']} hold."
+        f"{counts['unknown']} unknown, {counts['waived']} waived, {counts['holds']} hold."
     )
 
 
 def _shown(number: int | None) -> str:
     return "unknown" if number is None else str(number)
+
+
+def _print_finding(console: Console, finding: Json) -> None:
+    _print(console, f"  {one_line(finding['subject'])}, {one_line(finding['where'])}")
+    for message in finding["messages"]:
+        _print(console, f"    {visible(message['text'])}")
+        if message["fix"]:
+            for line in visible(message["fix"]).splitlines():
+                _print(console, f"      {line}")
+
+
+def _print_waived(console: Console, findings: list[Json]) -> None:
+    reasons: dict[str, list[str]] = {}
+    for finding in findings:
+        name = one_line(f"{finding['invariant']} of {finding['subject']} ({finding['outcome']})")
+        reasons.setdefault(one_line(waived_in_words(finding["waived"])), []).append(name)
+    for reason, names in reasons.items():
+        _print(console, Text.assemble(("waived", _WAIVED), f": {reason}."))
+        for name in names:
+            _print(console, f"  {name}")
+    if findings:
+        console.print()
+
+
+def _print(console: Console, line: str | Text) -> None:
+    """A line that the terminal wraps, so that whoever copies it copies it whole."""
+    console.print(line, markup=False, soft_wrap=True)

@@ -32,6 +32,8 @@ _ANSWERS = 100
 
 _idle: "list[tuple[subprocess.Popen[bytes], int]]" = []
 """The processes that wait for a folder, with the answers that each has given."""
+# A forked process must not talk to its parent's evaluator: their answers would mix.
+os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager

@@ -319,7 +319,9 @@ def beside(planned: Estate, code: Estate | Unknown) -> Estate:
         for account in code.accounts
         for kind in _KINDS
         for each in known(getattr(account, kind))
-    } | {each.name: each.where for each in (*known(code.providers), *known(code.placements))}
+    }
+    places |= {each.name: each.where for each in known(code.providers)}
+    places |= {each.name: each.where for each in known(code.placements)}
 
     def placed(values: Any) -> Any:
         if isinstance(values, Unknown):
@@ -489,7 +491,8 @@ def _changes(plan: _Plan, names: Mapping[str, str]) -> Iterator[Change]:
             continue
         module = plan.module(change.get("module_address", ""))
         plain = _INDEX.sub("", change["address"]).removeprefix(f"{module.address}.")
-        account = plan.account_id(module.resource(plain))
+        config = module.resource(plain)
+        account = plan.account_id(config) if config else _former_account(plan, module, detail)
         if isinstance(account, str):
             account = names.get(account, account)
         yield Change(
@@ -501,6 +504,20 @@ def _changes(plan: _Plan, names: Mapping[str, str]) -> Iterator[Change]:
         )
 
 
+def _former_account(plan: _Plan, module: _Module, detail: Json) -> str | Unknown:
+    """The account of a resource that the configuration does not have any more.
+
+    Its own ARN tells it; else its module's other resources do, if they all stand in one account.
+    """
+    arn = _mapping(detail.get("before")).get("arn")
+    if isinstance(arn, str) and (found := re.match(r"arn:[^:]*:[^:]*:[^:]*:([0-9]{12}):", arn)):
+        return found[1]
+    landed = plan.landed(module) if module.address else set()
+    if len(landed) == 1:
+        return next(iter(landed))
+    return Unknown("the configuration does not have it any more, and its ARN names no account")
+
+
 def _changed(detail: Json) -> Iterator[str]:
     """The attributes that differ after an update or a replacement, or may."""
     before, after = detail.get("before"), detail.get("after")
@@ -509,8 +526,17 @@ def _changed(detail: Json) -> Iterator[str]:
         return
     hidden = unknown if isinstance(unknown, dict) else {}
     for attribute in sorted({*before, *after, *hidden}):
-        if hidden.get(attribute) or before.get(attribute) != after.get(attribute):
+        if _marked(hidden.get(attribute)) or before.get(attribute) != after.get(attribute):
             yield attribute
+
+
+def _marked(marks: Any) -> bool:
+    """True if `after_unknown` marks a value, or a part of it; it has the value's shape either way."""
+    if isinstance(marks, dict):
+        return any(_marked(each) for each in marks.values())
+    if isinstance(marks, list):
+        return any(_marked(each) for each in marks)
+    return marks is True
 
 
 def _remains(change: Json) -> bool:

@@ -13,11 +13,17 @@ from typing import Any, cast
 from lark import Token, Tree
 
 from validator.errors import SourceError
-from validator.model import Account, Estate, Part, Unknown, View, Wave
+from validator.model import Account, Estate, LaunchSettings, Part, Unknown, View, Wave
 from validator.sources import hcl
 from validator.sources.hcl import Node
 
 FILE_NAME = "estate.auto.tfvars"
+_LAUNCH_VALUES = {
+    "disposition": ("STARTED", "STOPPED"),
+    "right_sizing": ("BASIC", "IN_AWS", "NONE"),
+}
+"""What the API takes [drs API model]."""
+
 _PRIMITIVES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -169,6 +175,30 @@ def _waves(declared: Declared) -> tuple[Wave, ...] | Unknown:
         Wave(name, declared.where("recovery_waves", name), servers)
         for name in names
         if isinstance(servers := _whole(declared, "recovery_waves", name), int)
+    )
+
+
+def launch_settings(declared: Declared) -> LaunchSettings | Unknown:
+    """How extended servers are to be launched; raises SourceError for what AWS would refuse."""
+    name = "launch_settings"
+    if name not in declared.values:
+        return Unknown(f"{declared.file} does not declare {name}")
+    values = _object(declared, (name,))
+    for key, allowed in _LAUNCH_VALUES.items():
+        if values.get(key) not in allowed:
+            raise SourceError(
+                f"{declared.where(name, key)}: {name}.{key} must be one of {', '.join(allowed)}."
+            )
+    flags = {key: values.get(key) for key in ("copy_private_ip", "copy_tags", "licensing_byol")}
+    for key, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise SourceError(f"{declared.where(name, key)}: {name}.{key} must be true or false.")
+    return LaunchSettings(
+        right_sizing=str(values["right_sizing"]),
+        disposition=str(values["disposition"]),
+        copy_tags=bool(flags["copy_tags"]),
+        copy_private_ip=bool(flags["copy_private_ip"]),
+        licensing_byol=bool(flags["licensing_byol"]),
     )
 
 

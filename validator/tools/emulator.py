@@ -7,8 +7,10 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from validator.errors import ToolError
+from validator.errors import ToolError, ValidatorError
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 5.0
+WATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,58 @@ def started(management_account: str) -> Iterator[Emulator]:
         yield _ready(process)
     finally:
         _stop(process)
+
+
+@contextmanager
+def watched(running: Emulator) -> Iterator[None]:
+    """Ends the block with a ToolError, and soon, when the embedded AWS dies under it.
+
+    Terraform would go on asking for minutes. The main thread is interrupted as by Ctrl-C; a second
+    time, seconds later, if it still waits for a child.
+    """
+    over, died = threading.Event(), threading.Event()
+    message = (
+        f"The embedded AWS at {running.url} died, and all that was made on it is gone with it. "
+        "Run the command again."
+    )
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            if not _listens(running.url):
+                for _ in range(2):
+                    died.set()
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                    if over.wait(3 * WATCH_SECONDS):
+                        break
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if died.is_set():
+            raise ToolError(message) from None
+        raise
+    except ValidatorError as error:
+        if not _listens(running.url):
+            raise ToolError(message) from error
+        raise
+    finally:
+        over.set()
+        thread.join()
+
+
+def _listens(url: str) -> bool:
+    """False if nothing is there any more; an embedded AWS that is slow to answer is there."""
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port), ANSWER_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _ready(process: "subprocess.Popen[bytes]") -> Emulator:

@@ -29,7 +29,9 @@ OLDEST = (1, 10)
 """The first Terraform whose S3 backend locks with a file."""
 
 _PROVIDER = "registry.terraform.io/hashicorp/aws"
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = {"apply": 600.0}
+"""How long an interrupted command may take to end: an apply ends what it began, and saves its state."""
+_STOP_SECONDS_OTHERWISE = 20.0
 _HINTS = (
     (
         ("could not query provider registry", "failed to query available provider packages"),
@@ -198,7 +200,7 @@ class WorkingDirectory:
                         tail = [*tail[-20:], text]
                 status = process.wait()
             except BaseException:
-                _stop(process)
+                _stop(process, _STOP_SECONDS.get(words[0], _STOP_SECONDS_OTHERWISE))
                 raise
         if status not in (0, *also):
             said = "\n".join(errors or []) or "".join(tail).strip() or "it said nothing"
@@ -304,12 +306,13 @@ def _finding(invariant: tuple[str, str, str], folder: Path, messages: list[Messa
     )
 
 
-def _stop(process: "subprocess.Popen[str]") -> None:
-    """Lets Terraform end as on Ctrl-C, which saves its state; then ends the whole group."""
+def _stop(process: "subprocess.Popen[str]", seconds: float) -> None:
+    """Lets Terraform end as on Ctrl-C, which saves its state; a second Ctrl-C ends the whole group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
     try:
-        process.wait(timeout=_STOP_SECONDS)
+        # Reads on: Terraform would wait for ever on a full pipe.
+        process.communicate(timeout=seconds)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         pass
     finally:

@@ -36,3 +36,12 @@ orchestration = {
 recovery_waves = {
   wave-1 = 40
 }
+
+# How extended servers are launched in the target.
+launch_settings = {
+  copy_private_ip = false
+  copy_tags       = true
+  disposition     = "STARTED"
+  licensing_byol  = false
+  right_sizing    = "BASIC"
+}

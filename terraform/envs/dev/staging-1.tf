@@ -39,6 +39,7 @@ module "staging_1_staging_area" {
   source    = "../../modules/staging-area"
   providers = { aws = aws.staging_1 }
 
+  account_id   = var.staging_accounts["staging-1"].account_id
   cidr         = var.staging_accounts["staging-1"].staging_area_cidr
   region       = var.recovery_region
   source_cidrs = var.source_cidrs

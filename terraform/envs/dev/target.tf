@@ -31,6 +31,7 @@ module "target_staging_area" {
   source    = "../../modules/staging-area"
   providers = { aws = aws.target }
 
+  account_id   = var.target.account_id
   cidr         = var.target.staging_area_cidr
   region       = var.recovery_region
   source_cidrs = var.source_cidrs

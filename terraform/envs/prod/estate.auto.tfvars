@@ -45,3 +45,12 @@ recovery_waves = {
   wave-2 = 300
   wave-3 = 300
 }
+
+# How extended servers are launched in the target.
+launch_settings = {
+  copy_private_ip = false
+  copy_tags       = true
+  disposition     = "STARTED"
+  licensing_byol  = false
+  right_sizing    = "BASIC"
+}

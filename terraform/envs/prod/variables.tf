@@ -16,6 +16,28 @@ variable "headroom" {
   nullable    = false
 }
 
+variable "launch_settings" {
+  description = "How extended source servers are launched in the target account."
+  type = object({
+    copy_private_ip = bool
+    copy_tags       = bool
+    disposition     = string
+    licensing_byol  = bool
+    right_sizing    = string
+  })
+  nullable = false
+
+  validation {
+    condition     = contains(["STARTED", "STOPPED"], var.launch_settings.disposition)
+    error_message = "launch_settings.disposition must be STARTED or STOPPED."
+  }
+
+  validation {
+    condition     = contains(["BASIC", "IN_AWS", "NONE"], var.launch_settings.right_sizing)
+    error_message = "launch_settings.right_sizing must be BASIC, IN_AWS or NONE."
+  }
+}
+
 variable "orchestration" {
   description = "Account that the agent deployer runs in, and the external id of the verifier there."
   type = object({

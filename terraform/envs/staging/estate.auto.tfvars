@@ -38,3 +38,12 @@ recovery_waves = {
   wave-2 = 200
   wave-3 = 200
 }
+
+# How extended servers are launched in the target.
+launch_settings = {
+  copy_private_ip = false
+  copy_tags       = true
+  disposition     = "STARTED"
+  licensing_byol  = false
+  right_sizing    = "BASIC"
+}

@@ -1,4 +1,5 @@
 data "aws_iam_policy_document" "this" {
+  #checkov:skip=CKV_AWS_109,CKV_AWS_111,CKV_AWS_356: In a key policy the resource "*" is this key alone, and the owner must be able to administer it.
   statement {
     sid       = "Administration"
     actions   = ["kms:*"]

@@ -7,6 +7,11 @@ resource "aws_vpc" "this" {
   tags = { Name = "drs-staging-area" }
 }
 
+# Without a rule of its own, so that whatever is given no security group reaches nothing.
+resource "aws_default_security_group" "this" {
+  vpc_id = aws_vpc.this.id
+}
+
 resource "aws_subnet" "this" {
   availability_zone       = "${var.region}a"
   cidr_block              = var.cidr

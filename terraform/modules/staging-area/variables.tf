@@ -1,3 +1,14 @@
+variable "account_id" {
+  description = "Account that the module acts in."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be 12 digits."
+  }
+}
+
 variable "cidr" {
   description = "Address range of the staging area's network, at least a /24 for 300 servers."
   type        = string

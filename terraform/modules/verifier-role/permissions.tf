@@ -1,19 +1,14 @@
 data "aws_iam_policy_document" "permissions" {
-  # DRS, EC2 and SSM read actions take no resource.
+  # These actions take no resource.
   statement {
     sid = "Read"
     actions = [
-      "drs:DescribeJobLogItems",
       "drs:DescribeJobs",
       "drs:DescribeLaunchConfigurationTemplates",
       "drs:DescribeRecoveryInstances",
-      "drs:DescribeRecoverySnapshots",
       "drs:DescribeReplicationConfigurationTemplates",
       "drs:DescribeSourceServers",
-      "drs:GetLaunchConfiguration",
-      "drs:GetReplicationConfiguration",
       "drs:ListExtensibleSourceServers",
-      "drs:ListLaunchActions",
       "drs:ListStagingAccounts",
       "drs:ListTagsForResource",
       "ec2:DescribeInstances",
@@ -29,6 +24,29 @@ data "aws_iam_policy_document" "permissions" {
       "ssm:DescribeInstanceInformation",
     ]
     resources = ["*"]
+  }
+
+  statement {
+    sid = "ReadServers"
+    actions = [
+      "drs:DescribeRecoverySnapshots",
+      "drs:GetLaunchConfiguration",
+      "drs:GetReplicationConfiguration",
+      "drs:ListLaunchActions",
+    ]
+    resources = ["arn:aws:drs:${var.region}:${var.account_id}:source-server/*"]
+  }
+
+  statement {
+    sid       = "ReadTemplates"
+    actions   = ["drs:ListLaunchActions"]
+    resources = ["arn:aws:drs:${var.region}:${var.account_id}:launch-configuration-template/*"]
+  }
+
+  statement {
+    sid       = "ReadJobs"
+    actions   = ["drs:DescribeJobLogItems"]
+    resources = ["arn:aws:drs:${var.region}:${var.account_id}:job/*"]
   }
 
   statement {

@@ -51,11 +51,5 @@ class ServiceQuotaExceededException(DrsError):
     status = 402
 
 
-class ThrottlingException(DrsError):
-    """Too many calls."""
-
-    status = 429
-
-
 class NotBuiltException(DrsError):
     """The embedded AWS has no such operation."""

@@ -6,8 +6,10 @@ Not built: recovery jobs, recovery plans, source networks, launch actions, failb
 import json
 import random
 import threading
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from moto.core.base_backend import BackendDict, BaseBackend
@@ -125,7 +127,13 @@ class DrsBackend(BaseBackend):
             quota = quota_value(self.account_id, self.region_name, REPLICATING)
             if self.replicating() + count > quota:
                 raise _quota_exceeded(REPLICATING, quota)
-            return [self._create_source_server(template, prefix, state) for _ in range(count)]
+            made = [self._create_source_server(template, prefix, state) for _ in range(count)]
+            self.sort_servers()
+            return made
+
+    def sort_servers(self) -> None:
+        """Puts the servers in the order of their ids, which pages are cut from."""
+        self.servers = dict(sorted(self.servers.items()))
 
     def _create_source_server(self, template: Json, prefix: str | None, state: str) -> Json:
         number = len(self.servers) + 1
@@ -203,18 +211,18 @@ def _quota_exceeded(code: str, value: float) -> ServiceQuotaExceededException:
     )
 
 
-def _page(items: list[Json], params: Json, key: str, token_of: Callable[[Json], str]) -> Json:
-    """One page; its token is the last item's identity, so that deletions lose and double nothing."""
-    items = sorted(items, key=token_of)
-    after = params.get("nextToken")
-    if after is not None:
-        if not isinstance(after, str) or not after.startswith("after:"):
-            raise ValidationException("nextToken is not valid")
-        items = [item for item in items if token_of(item) > after.removeprefix("after:")]
-    size = params.get("maxResults", 200)
-    page: Json = {key: items[:size]}
-    if len(items) > size:
-        page["nextToken"] = f"after:{token_of(items[size - 1])}"
+def _page(items: list[Json], params: Json, key: str, identity: str) -> Json:
+    """One page of items that stand in the order of their identity.
+
+    The token is the last item's identity, so that deletions lose and double nothing.
+    """
+    after, size = params.get("nextToken", "after:"), params.get("maxResults", 200)
+    if not isinstance(after, str) or not after.startswith("after:"):
+        raise ValidationException("nextToken is not valid")
+    start = bisect_right(items, after.removeprefix("after:"), key=itemgetter(identity))
+    page: Json = {key: items[start : start + size]}
+    if len(items) > start + size:
+        page["nextToken"] = f"after:{items[start + size - 1][identity]}"
     return page
 
 
@@ -286,8 +294,8 @@ def _create_template(backend: DrsBackend, params: Json) -> Json:
 
 def _describe_templates(backend: DrsBackend, params: Json) -> Json:
     wanted = params.get("replicationConfigurationTemplateIDs") or list(backend.templates)
-    items = [_tagged(backend, _template(backend, identifier)) for identifier in wanted]
-    return _page(items, params, "items", lambda item: str(item["arn"]))
+    items = [_tagged(backend, _template(backend, identifier)) for identifier in sorted(wanted)]
+    return _page(items, params, "items", "arn")
 
 
 def _update_template(backend: DrsBackend, params: Json) -> Json:
@@ -337,8 +345,8 @@ def _launch_template(backend: DrsBackend, identifier: str) -> Json:
 
 def _describe_launch_templates(backend: DrsBackend, params: Json) -> Json:
     wanted = params.get("launchConfigurationTemplateIDs") or list(backend.launch_templates)
-    items = [_tagged(backend, _launch_template(backend, each)) for each in wanted]
-    return _page(items, params, "items", lambda item: str(item["arn"]))
+    items = [_tagged(backend, _launch_template(backend, each)) for each in sorted(wanted)]
+    return _page(items, params, "items", "arn")
 
 
 def _update_launch_template(backend: DrsBackend, params: Json) -> Json:
@@ -367,7 +375,7 @@ def _describe_servers(backend: DrsBackend, params: Json) -> Json:
         ]
     if staging := filters.get("stagingAccountIDs"):
         servers = [s for s in servers if s["stagingArea"]["stagingAccountID"] in staging]
-    page = _page(servers, params, "items", lambda item: str(item["sourceServerID"]))
+    page = _page(servers, params, "items", "sourceServerID")
     problems: dict[tuple[str, str], str | None] = {}
     page["items"] = [_shown(backend, server, problems) for server in page["items"]]
     return page
@@ -466,10 +474,10 @@ def _extensible(backend: DrsBackend, params: Json) -> Json:
             "hostname": server["sourceProperties"]["identificationHints"]["hostname"],
             "tags": dict(staging.tags.get(server["arn"], {})),
         }
-        for server in staging.servers.values()
+        for server in list(staging.servers.values())  # its own requests go on meanwhile
         if server["stagingArea"]["status"] == "NOT_EXTENDED" and server["arn"] not in taken
     ]
-    return _page(items, params, "items", lambda item: str(item["arn"]))
+    return _page(items, params, "items", "arn")
 
 
 def _extend(backend: DrsBackend, params: Json) -> Json:
@@ -508,6 +516,7 @@ def _extend(backend: DrsBackend, params: Json) -> Json:
         },
     }
     backend.servers[identifier] = server
+    backend.sort_servers()
     backend.launch[identifier] = dict(_LAUNCH_DEFAULTS)
     backend.tags[server["arn"]] = dict(params.get("tags") or {})
     return {"sourceServer": _tagged(backend, server)}
@@ -572,7 +581,7 @@ def _staging_accounts(backend: DrsBackend, params: Json) -> Json:
         if server["stagingArea"]["status"] != "NOT_EXTENDED"
     }
     items = [{"accountID": account} for account in sorted(ids)]
-    return _page(items, params, "accounts", lambda item: str(item["accountID"]))
+    return _page(items, params, "accounts", "accountID")
 
 
 def _known_arn(backend: DrsBackend, arn: str) -> str:

@@ -1,0 +1,121 @@
+"""`check`, `gate` and `explain` as a person runs them: what a pull request must pass."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Embedded, Validator
+from tests.test_cli import TFVARS, edit
+
+pytestmark = pytest.mark.slow
+
+CHECKED = [
+    ("good", "", "", 0, "holds"),
+    ("301 servers", "servers           = 300", "servers           = 301", 1, "the quota is 300"),
+    ("an unknown key policy", '${var.account_id}:root"]', '${var.account_id}:root", terraform_data.roles.id]', 2, "terraform_data.roles.id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "said"), [c[1:] for c in CHECKED], ids=[c[0] for c in CHECKED]
+)
+def test_check(
+    checkout: Path, validator: Validator, old: str, new: str, status: int, said: str
+) -> None:
+    """The code alone, with neither Terraform on PATH nor an AWS."""
+    file = checkout / TFVARS
+    if "terraform_data" in new:
+        file = checkout / "terraform/modules/replication-key/policy.tf"
+    if old:
+        edit(file, old, new)
+    done = validator("check", "staging", PATH="/nowhere")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert said in done.stdout
+    assert str(checkout) not in done.stdout
+
+
+def test_check_all_goes_on_after_an_env_that_cannot_be_read(
+    checkout: Path, validator: Validator
+) -> None:
+    (checkout / TFVARS).write_text("target = {")
+    done = validator("check", "--all", "--format", "json")
+    assert done.returncode == 2
+    assert "env staging" in done.stderr
+    assert {run["env"] for run in json.loads(done.stdout)} == {"dev", "prod"}
+
+
+def test_check_needs_envs_or_all(validator: Validator) -> None:
+    assert validator("check").returncode == 2
+    assert validator("check", "--all", "dev").returncode == 2
+
+
+def test_check_compares_with_a_revision(checkout: Path, validator: Validator) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "base"]):
+        subprocess.run([*git, *command], cwd=checkout, check=True)
+    text = re.sub(r"(servers +=) 300", r"\1 305", (checkout / TFVARS).read_text(), count=1)
+    (checkout / TFVARS).write_text(text)
+    done = validator("check", "staging", "--base", "HEAD", "--format", "markdown")
+    assert done.returncode == 1, done.stderr
+    assert "300 → 305 of 300" in done.stdout
+    missing = validator("check", "staging", "--base", "nowhere", "--format", "markdown")
+    assert missing.returncode == 1
+    assert "Could not be compared" in missing.stdout
+
+
+def test_explain_leads_from_the_declared_value_to_the_resource(
+    checkout: Path, validator: Validator
+) -> None:
+    edit(checkout / "terraform/modules/replication-key/key.tf", "enable_key_rotation     = true", "enable_key_rotation     = false")  # fmt: skip
+    done = validator("check", "staging", "--explain")
+    assert done.returncode == 1
+    chain = done.stdout[done.stdout.index("comes from") :]
+    steps = ("staging_accounts.staging-1.account_id", "var.account_id", "aws_iam_policy_document.this", "aws_kms_key.this: policy")  # fmt: skip
+    assert all(step in chain for step in steps)
+    assert [chain.index(step) for step in steps] == sorted(chain.index(step) for step in steps)
+
+
+def test_explain_an_invariant(validator: Validator) -> None:
+    done = validator("explain", "no-key-is-destroyed")
+    assert done.returncode == 0
+    assert "Remedy:" in done.stdout
+    assert validator("explain", "nonsense").returncode == 2
+
+
+def test_an_effect_is_violated_until_it_is_accepted(
+    checkout: Path, validator: Validator, running: Embedded
+) -> None:
+    assert validator("apply", "dev").returncode == 0
+    key = checkout / "terraform/modules/replication-key/key.tf"
+    edit(key, 'resource "aws_kms_key" "this"', 'resource "aws_kms_key" "other"')
+    for file in (key, key.with_name("outputs.tf")):
+        file.write_text(file.read_text().replace("aws_kms_key.this", "aws_kms_key.other"))
+    refused = validator("plan", "dev")
+    assert refused.returncode == 1
+    assert "no-key-is-destroyed" in refused.stdout
+    assert "20 declared servers" in refused.stdout
+    effects = ["no-key-is-destroyed", "no-server-is-resynchronised"]
+    accepted = validator("plan", "dev", *(f"--accept={each}" for each in effects))
+    assert accepted.returncode == 0, accepted.stdout
+    assert "accepted by name" in accepted.stdout
+    assert validator("plan", "dev", "--accept", "account-ids-are-distinct").returncode == 2
+
+
+def test_the_gate(checkout: Path, validator: Validator) -> None:
+    """One env of each kind: one that passes with checkov, and one whose code is not formatted."""
+    shutil.rmtree(checkout / "terraform/envs/prod")
+    file = checkout / "terraform/envs/dev/versions.tf"
+    file.write_text(file.read_text().replace("  required_version", "     required_version"))
+    done = validator("gate", "dev", "staging")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "code-is-formatted" in done.stdout
+    gate = checkout / "build/gate"
+    assert {each.name for each in gate.iterdir()} == {"report.txt", "report.json", "report.sarif", "report.junit.xml", "report.md"}  # fmt: skip
+    runs = json.loads((gate / "report.json").read_text())
+    assert [run["env"] for run in runs] == ["dev", "staging"]
+    families = {finding["family"] for run in runs for finding in run["findings"]}
+    assert {"checkov", "effects", "agreement", "terraform", "keys"} <= families
