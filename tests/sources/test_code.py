@@ -159,7 +159,7 @@ resource "terraform_data" "inner" {
 KNOWN: dict[str, tuple[str, Any]] = {
     "a literal": ('"a"', "a"),
     "a whole number as a float": ("1.0", 1),
-    "the largest number that fits": ("9223372036854775806", 9223372036854775806),
+    "the largest number that JSON holds": ("9007199254740992", 9007199254740992),
     "null": ("null", None),
     "a declared value": ("var.target.account_id", TARGET),
     "a declared value by a computed index": (
@@ -253,6 +253,11 @@ UNKNOWN = {
     "a template directive": '"%{ if true }a%{ endif }"',
     "a template directive in a heredoc": "<<EOT\n%{ if true }a%{ endif }\nEOT\n",
     "a template inside an escaped one": '"$${${data.aws_region.current.name}}"',
+    "a number that JSON does not hold": "9007199254740993",
+    "a null in a function that takes it otherwise": 'try(contains(["a"], var.unset), "d")',
+    "a null in format, which Terraform does not know": 'format("%s", var.unset)',
+    "an optional attribute in format": 'format("%s", var.typed["a"].name)',
+    "a local that is null, among elements": "[local.nothing.x] == [1, 2]",
     "a number that tfparse cuts": "9223372036854775808",
     "a negative number that tfparse cuts": "-9223372036854775809",
     "a number in a list that tfparse cuts": "[1e30]",
@@ -1020,7 +1025,20 @@ REFUSED: dict[str, tuple[dict[str, str | bytes], str]] = {
     "no text": ({"main.tf": b"\xff\xfe"}, "not UTF-8"),
     "a block that Terraform does not have": ({"main.tf": "misspelt {\n}\n"}, "misspelt"),
     "a resource without a name": ({"main.tf": 'resource "aws_kms_key" {\n}\n'}, "name"),
-    "an attribute twice": ({"main.tf": KEY + "\n  a = 1\n  a = 2\n}\n"}, "already set"),
+    "an attribute twice": ({"main.tf": KEY + "\n  a = 1\n  a = 2\n}\n"}, "main.tf:3.*twice"),
+    "an attribute twice in a block of a module": (
+        {
+            "main.tf": 'module "m" {\n  source = "./m"\n}\n',
+            "m/m.tf": KEY + "\n  b {\n    a = 1\n    a = 2\n  }\n}\n",
+        },
+        "m.tf:4.*twice",
+    ),
+    "a resource whose name is none": (
+        {"main.tf": 'resource "aws_kms_key" "a.b" {\n}\n'},
+        "is no name",
+    ),
+    "a resource whose type is none": ({"main.tf": 'resource "" "a" {\n}\n'}, "is no name"),
+    "a module whose name is a path": ({"main.tf": 'module "../m" {\n}\n'}, "is no name"),
     "a resource twice": ({"main.tf": PLAIN * 2}, "declared again"),
     "a local twice": ({"main.tf": "locals {\n  a = 1\n}\n" * 2}, "declared again"),
     "a variable twice": ({"main.tf": 'variable "target" {\n}\n'}, "declared again"),

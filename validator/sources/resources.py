@@ -31,6 +31,7 @@ READ = frozenset(
         "aws_iam_role",
         "aws_iam_role_policy",
         "aws_iam_role_policy_attachment",
+        "aws_iam_role_policy_attachments_exclusive",
         "aws_kms_alias",
         "aws_kms_grant",
         "aws_kms_key",
@@ -212,17 +213,24 @@ def _keys(resources: Resources) -> Iterator[Key]:
 def _roles(resources: Resources) -> Iterator[Role]:
     attached: dict[str, list[str]] = {}
     permissions: dict[str, list[str | Unknown]] = {}
-    astray = resources.blind("aws_iam_role_policy_attachment", "aws_iam_policy_attachment")
+    astray = resources.blind(
+        "aws_iam_role_policy_attachment",
+        "aws_iam_policy_attachment",
+        "aws_iam_role_policy_attachments_exclusive",
+    )
     hidden = astray or resources.blind("aws_iam_role_policy", "aws_iam_policy")
-    for shared in resources.of_type("aws_iam_policy_attachment"):
-        astray = hidden = Unknown(f"{shared.address} attaches its policy to several roles at once")
+    for several in ("aws_iam_policy_attachment", "aws_iam_role_policy_attachments_exclusive"):
+        for shared in resources.of_type(several):
+            astray = hidden = Unknown(
+                f"{shared.address} attaches several policies or roles at once"
+            )
+    policies = {each.address: each for each in resources.of_type("aws_iam_policy")}
     for attachment in resources.of_type("aws_iam_role_policy_attachment"):
         role = _one(attachment, "role", "aws_iam_role")
         arn = attachment.value("policy_arn")
         policy = _one(attachment, "policy_arn", "aws_iam_policy")
-        if isinstance(role, str) and isinstance(policy, str):
-            own = next(r for r in resources.of_type("aws_iam_policy") if r.address == policy)
-            permissions.setdefault(role, []).append(own.value("policy"))
+        if isinstance(role, str) and isinstance(policy, str) and policy in policies:
+            permissions.setdefault(role, []).append(policies[policy].value("policy"))
         elif isinstance(role, str) and isinstance(arn, str):
             attached.setdefault(role, []).append(arn)
             if ":iam::aws:policy/" not in arn:
@@ -324,7 +332,14 @@ def _ingress(value: Callable[[str], Any], address: str) -> Iterator[Ingress]:
         ("prefix_list_id", "prefix list"),
         ("prefix_list_ids", "prefix list"),
     ):
-        if value(attribute):
+        found = value(attribute)
+        if isinstance(found, Unknown) and attribute in {
+            "self",
+            "security_groups",
+            "prefix_list_ids",
+        }:
+            sources.append(found)  # it may be none
+        elif found:
             sources.append(kind)
     if not sources:
         sources.append(Unknown(f"{address} shows no source"))
@@ -385,7 +400,10 @@ def _rules(resource: Resource) -> tuple[PointInTimeRule, ...] | Unknown:
                 units=_text(rule.get("units"), f"{resource.address} has a rule without units"),
                 interval=_whole(rule.get("interval")),
                 retention=_whole(rule.get("retention_duration")),
-                enabled=True if enabled is None else enabled,
+                enabled=_boolean(
+                    True if enabled is None else enabled,
+                    f"{resource.address} has a rule that may be disabled",
+                ),
             )
         )
     return sorted_rules(found)
@@ -472,9 +490,11 @@ def _flag(resource: Resource, attribute: str, default: bool | None) -> bool | Un
     value = resource.value(attribute)
     if value is None:
         value = default
-    if isinstance(value, (bool, Unknown)):
-        return value
-    return Unknown(f"{resource.address} does not show {attribute}")
+    return _boolean(value, f"{resource.address} does not show {attribute}")
+
+
+def _boolean(value: Any, reason: str) -> bool | Unknown:
+    return value if isinstance(value, (bool, Unknown)) else Unknown(reason)
 
 
 def _number(value: Any, default: int | None = None) -> int | None | Unknown:
