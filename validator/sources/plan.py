@@ -127,11 +127,24 @@ class _Resource:
         )
         hidden = self.after_unknown.get(attribute)
         lists = [each for each in (value, hidden) if isinstance(each, list)]
-        if len(matches) == len(found) == max([1, *map(len, lists)]):
+        if len(matches) == len(found) == max([1, *map(len, lists)]) and self._agrees(
+            value, matches
+        ):
             return matches
         return Unknown(
             f"{self.address}.{attribute} refers to {len(matches)} resources of type {type_}"
         )
+
+    def _agrees(self, value: Any, addresses: tuple[str, ...]) -> bool:
+        """False if a planned value is known, and is none of what the linked resources are known by."""
+        known_by = {
+            each.after.get(name)
+            for each in self.plan.resources
+            if each.address in addresses
+            for name in ("arn", "id", "key_id", "name")
+        } - {None}
+        values = value if isinstance(value, list) else [value]
+        return all(each is None or not known_by or each in known_by for each in values)
 
 
 def _merged(value: Any, hidden: Any, what: str) -> Any:
@@ -248,6 +261,9 @@ class _Plan:
             for scope, target in _follow(module, reference):
                 yield from self.linked(scope, target, depth + 1)
             steps = _steps(reference)
+            if steps[0] in {"local", "each", "count", "self"}:
+                # NOTE: Terraform's JSON does not say what is behind it, so it may be anything.
+                yield f"({reference})"
             if module.resource(".".join(steps[:2])) and steps[0] != "data":
                 yield ".".join(filter(None, (module.address, *steps[:2])))
 
@@ -388,6 +404,16 @@ def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
         placements=tuple(_placements(plan, declared)),
         changes=tuple(_changes(plan, names)),
     )
+
+
+def _taken_away(plan: _Plan) -> Iterator[tuple[str, Unknown]]:
+    """The types of which a plan deletes one, where AWS puts something of its own in its place."""
+    for change in plan.changes:
+        if change["type"] == "aws_kms_key_policy" and not _remains(change):
+            yield (
+                change["type"],
+                Unknown(f"{change['address']} is taken away, and AWS's default policy follows"),
+            )
 
 
 def _providers(plan: _Plan) -> Iterator[Provider]:

@@ -29,19 +29,28 @@ READ = frozenset(
         "aws_iam_policy",
         "aws_iam_policy_attachment",
         "aws_iam_role",
+        "aws_iam_role_policies_exclusive",
         "aws_iam_role_policy",
         "aws_iam_role_policy_attachment",
         "aws_iam_role_policy_attachments_exclusive",
+        "aws_iam_role_policy_attachments_exclusive",
         "aws_kms_alias",
+        "aws_kms_external_key",
         "aws_kms_grant",
         "aws_kms_key",
         "aws_kms_key_policy",
+        "aws_kms_replica_external_key",
+        "aws_kms_replica_key",
         "aws_security_group",
         "aws_security_group_rule",
         "aws_vpc_security_group_ingress_rule",
     ]
 )
 """The types of resource that an estate is made of."""
+
+
+_OTHER_KEYS = ("aws_kms_external_key", "aws_kms_replica_external_key", "aws_kms_replica_key")
+_EXCLUSIVE = ("aws_iam_role_policies_exclusive", "aws_iam_role_policy_attachments_exclusive")
 
 
 class Resource(Protocol):
@@ -91,6 +100,13 @@ class Resources:
         """The resources of one type, in the view's order."""
         return (resource for resource in self.seen if resource.type == type_)
 
+    def unread(self, *types: str) -> Unknown | None:
+        """Why a resource of these types, which are not read, hides what is; None if there is none."""
+        found = next((each for each in self.seen if each.type in types), None)
+        return (
+            None if found is None else Unknown(f"{found.address} is a {found.type}, not read here")
+        )
+
     def blind(self, *types: str) -> Unknown | None:
         """Why some resource of these types may be unseen, None if none may."""
         return next((self.missed[each] for each in (*types, "*") if each in self.missed), None)
@@ -100,7 +116,10 @@ def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Accou
     """A function that gives an account its keys, roles, templates and security groups."""
     names = {account.id: account.name for account in accounts}
     keys, key_names = _placed(
-        names, tuple(_keys(resources)), resources.blind("aws_kms_key"), key_name
+        names,
+        tuple(_keys(resources)),
+        resources.blind("aws_kms_key", *_OTHER_KEYS) or resources.unread(*_OTHER_KEYS),
+        key_name,
     )
     roles, _ = _placed(names, tuple(_roles(resources)), resources.blind("aws_iam_role"), role_name)
     own = {each.address: each.value("name") for each in resources.of_type("aws_security_group")}
@@ -197,6 +216,8 @@ def _keys(resources: Resources) -> Iterator[Key]:
     for resource in resources.of_type("aws_kms_key"):
         address = resource.address
         own = policies.get(address, resource.value("policy"))
+        if address in policies and resource.given("policy"):
+            own = Unknown(f"{address} has a policy of its own and one beside it")
         yield Key(
             name=address,
             where=resource.where,
@@ -218,6 +239,8 @@ def _roles(resources: Resources) -> Iterator[Role]:
         "aws_iam_policy_attachment",
         "aws_iam_role_policy_attachments_exclusive",
     )
+    exclusive_elsewhere = resources.blind(*_EXCLUSIVE) or resources.unread(*_EXCLUSIVE)
+    astray = astray or exclusive_elsewhere
     hidden = astray or resources.blind("aws_iam_role_policy", "aws_iam_policy")
     for several in ("aws_iam_policy_attachment", "aws_iam_role_policy_attachments_exclusive"):
         for shared in resources.of_type(several):
