@@ -127,24 +127,11 @@ class _Resource:
         )
         hidden = self.after_unknown.get(attribute)
         lists = [each for each in (value, hidden) if isinstance(each, list)]
-        if len(matches) == len(found) == max([1, *map(len, lists)]) and self._agrees(
-            value, matches
-        ):
+        if len(matches) == len(found) == max([1, *map(len, lists)]):
             return matches
         return Unknown(
             f"{self.address}.{attribute} refers to {len(matches)} resources of type {type_}"
         )
-
-    def _agrees(self, value: Any, addresses: tuple[str, ...]) -> bool:
-        """False if a planned value is known, and is none of what the linked resources are known by."""
-        known_by = {
-            each.after.get(name)
-            for each in self.plan.resources
-            if each.address in addresses
-            for name in ("arn", "id", "key_id", "name")
-        } - {None}
-        values = value if isinstance(value, list) else [value]
-        return all(each is None or not known_by or each in known_by for each in values)
 
 
 def _merged(value: Any, hidden: Any, what: str) -> Any:

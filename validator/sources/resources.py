@@ -216,8 +216,6 @@ def _keys(resources: Resources) -> Iterator[Key]:
     for resource in resources.of_type("aws_kms_key"):
         address = resource.address
         own = policies.get(address, resource.value("policy"))
-        if address in policies and resource.given("policy"):
-            own = Unknown(f"{address} has a policy of its own and one beside it")
         yield Key(
             name=address,
             where=resource.where,
