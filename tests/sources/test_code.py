@@ -62,6 +62,32 @@ resource "aws_iam_role" "elsewhere" {
   provider = aws.nowhere
   name     = "n"
 }
+provider "aws" {
+  alias               = "odd"
+  region              = "moon-1"
+  allowed_account_ids = ["111122223333"]
+}
+provider "aws" {
+  alias               = "no_region"
+  allowed_account_ids = ["111122223333"]
+}
+provider "aws" {
+  alias               = "china"
+  region              = "cn-north-1"
+  allowed_account_ids = ["111122223333"]
+}
+resource "aws_iam_role" "odd" {
+  provider = aws.odd
+  name     = "n"
+}
+resource "aws_iam_role" "no_region" {
+  provider = aws.no_region
+  name     = "n"
+}
+resource "aws_iam_role" "china" {
+  provider = aws.china
+  name     = "n"
+}
 resource "aws_iam_role" "staging" {
   provider = aws.staging
   name     = "n"
@@ -207,6 +233,10 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "aws_iam_role.staging.arn",
         f"arn:aws:iam::{STAGING}:role/n",
     ),
+    "a role's ARN in another partition": (
+        "aws_iam_role.china.arn",
+        f"arn:aws-cn:iam::{TARGET}:role/n",
+    ),
     "a role's name": ("aws_iam_role.plain.name", "plain"),
     "a policy document": (
         "data.aws_iam_policy_document.document.json",
@@ -291,6 +321,8 @@ UNKNOWN = {
     "the name of a role that is null": 'coalesce(aws_iam_role.null_name.name, "d")',
     "the ARN of a role with a path that is none": "aws_iam_role.bad_path.arn",
     "the ARN of a role whose provider is not known": "aws_iam_role.elsewhere.arn",
+    "the ARN of a role in a Region of no partition": "aws_iam_role.odd.arn",
+    "the ARN of a role without a Region": "aws_iam_role.no_region.arn",
     "a role's ARN that is taken apart": 'split("-", aws_iam_role.plain.arn)[0]',
     "a role's ARN that is cut": "substr(aws_iam_role.plain.arn, 0, 3)",
     "a role's ARN that is hashed": "md5(aws_iam_role.plain.arn)",
@@ -390,6 +422,17 @@ INCOMPLETE: dict[str, tuple[dict[str, str], str]] = {
     ),
     "count is an output, which tfparse takes for one": (
         {"main.tf": CALL + MANY + "\n  count = module.flag.flag ? 2 : 0\n}\n", **FLAG},
+        "aws_kms_key",
+    ),
+    "count is text, which tfparse takes for one": (
+        {"main.tf": MANY + '\n  count = "2"\n}\n'},
+        "aws_kms_key",
+    ),
+    "a module that tfparse does not understand": (
+        {
+            "main.tf": 'module "m" {\n  source = "./m"\n}\n',
+            "m/m.tf": KEY + "\n}\nmisspelt {\n}\n",
+        },
         "aws_kms_key",
     ),
     "for_each is not known": (
@@ -497,6 +540,14 @@ EACH: dict[str, tuple[str, Any]] = {
         'for_each = { a = terraform_data.x.id }\n  v = "${each.key}"',
         Unknown,
     ),
+    "each of a role's ARN": (
+        "for_each = { a = aws_iam_role.r.arn }\n  v = jsonencode([each.value])",
+        f'["{ROLE}/r"]',
+    ),
+    "each of a role's ARN that is looked into": (
+        "for_each = { a = aws_iam_role.r.arn }\n  v = md5(each.value)",
+        Unknown,
+    ),
     "each of an output with a fallback": (
         'for_each = { a = try(module.flag.list[0], "y") }\n  v = each.value',
         Unknown,
@@ -507,8 +558,10 @@ EACH: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize(("body", "expected"), EACH.values(), ids=EACH)
 def test_each_is_what_repeats_the_resource(tmp_path: Path, body: str, expected: Any) -> None:
-    found = trees.resources(tmp_path, {"main.tf": f"{CALL}{MANY}\n  {body}\n}}\n", **FLAG})
-    value = found.seen[0].value("v")
+    role = 'resource "aws_iam_role" "r" {\n  name = "r"\n}\n'
+    main = f"{CALL}{role}{MANY}\n  {body}\n}}\n"
+    found = trees.resources(tmp_path, {"main.tf": main, **FLAG})
+    (value,) = (each.value("v") for each in found.of_type("aws_kms_key"))
     assert value == expected if expected is not Unknown else isinstance(value, Unknown)
 
 
@@ -521,6 +574,7 @@ locals {
   none    = []
   some    = ["a", "b"]
   nothing = null
+  roles   = [aws_iam_role.r.arn]
   tests   = { StringEquals = "x", StringLike = "y" }
 }
 variable "filled" {
@@ -680,6 +734,14 @@ DOCUMENTS: dict[str, tuple[str, list[dict[str, Any]] | type[Unknown]]] = {
     ),
     "a role that the code makes": (
         f'statement {{\n{ACTIONS}principals {{\ntype = "AWS"\nidentifiers = [aws_iam_role.r.arn]\n}}\n}}',
+        [allow(Principal={"AWS": [f"{ROLE}/r"]})],
+    ),
+    "a role that the code makes, for each": (
+        dynamic(
+            "statement",
+            "local.roles",
+            f'{ACTIONS}principals {{\ntype = "AWS"\nidentifiers = [statement.value]\n}}',
+        ),
         [allow(Principal={"AWS": [f"{ROLE}/r"]})],
     ),
     "everybody": (

@@ -224,8 +224,6 @@ class Code:
     def _repeats(self, expression: Expression, scope: Scope) -> Kind:
         """What is to be minded of what a block is repeated over; raises Blind if it cannot be."""
         kind = self.check(expression, scope)
-        if Kind.STANDS in kind:
-            raise Blind(f"{short(expression)} repeats a block over what is made up elsewhere")
         if Kind.LATE in kind:
             raise Blind(f"{short(expression)} repeats a block over what is evaluated later")
         return kind
@@ -268,7 +266,7 @@ class Code:
                 if given in block.attributes:
                     self.check(block.attributes[given], scope)
             return Kind.STANDS | _lateness(block)
-        if attribute not in block.attributes or attribute == "id":
+        if attribute not in block.attributes:
             raise Blind(f"{written} is known only after apply")
         kind = self.check(block.attributes[attribute], scope) & ~Kind.NULL
         for path in self._static.get(module.static(*reference[:2]), []):
@@ -568,9 +566,6 @@ class Code:
             return
         given = item.get("for_each")
         if not isinstance(given, (dict, list)):
-            raise dropped
-        values = given.values() if isinstance(given, dict) else given
-        if any(each is None for each in values):
             raise dropped
         if {_key(path) for path in seen} != {str(each) for each in given}:
             raise dropped
