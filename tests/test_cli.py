@@ -239,7 +239,9 @@ def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None
     assert outcome() is Outcome.HOLDS
     after = embedded.door("calls", method="GET")
     called = [name.split(" ") for name in after if after[name] != before.get(name)]
-    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {service for service, _ in called}
+    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {
+        service for service, _ in called
+    }
     for service, operation in called:
         embedded.door("faults", {"kind": "deny", "service": service, "operation": operation})
         assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"

@@ -232,19 +232,10 @@ def _keys(resources: Resources) -> Iterator[Key]:
 def _roles(resources: Resources) -> Iterator[Role]:
     attached: dict[str, list[str]] = {}
     permissions: dict[str, list[str | Unknown]] = {}
-    astray = resources.blind(
-        "aws_iam_role_policy_attachment",
-        "aws_iam_policy_attachment",
-        "aws_iam_role_policy_attachments_exclusive",
-    )
-    exclusive_elsewhere = resources.blind(*_EXCLUSIVE) or resources.unread(*_EXCLUSIVE)
-    astray = astray or exclusive_elsewhere
+    several = ("aws_iam_policy_attachment", *_EXCLUSIVE)
+    astray = resources.blind("aws_iam_role_policy_attachment", *several)
+    astray = astray or resources.unread(*several)
     hidden = astray or resources.blind("aws_iam_role_policy", "aws_iam_policy")
-    for several in ("aws_iam_policy_attachment", "aws_iam_role_policy_attachments_exclusive"):
-        for shared in resources.of_type(several):
-            astray = hidden = Unknown(
-                f"{shared.address} attaches several policies or roles at once"
-            )
     policies = {each.address: each for each in resources.of_type("aws_iam_policy")}
     for attachment in resources.of_type("aws_iam_role_policy_attachment"):
         role = _one(attachment, "role", "aws_iam_role")
