@@ -380,7 +380,9 @@ def _hidden(value: Any, marks: Any) -> Any:
 def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
     target, staging, orchestration = tfvars.accounts(declared)
     accounts = (target, *staging, orchestration)
-    resources = Resources(tuple(each for each in plan.resources if each.type in READ), {})
+    resources = Resources(
+        tuple(each for each in plan.resources if each.type in READ), dict(_taken_away(plan))
+    )
     names = {account.id: account.name for account in accounts}
     return tfvars.estate(
         declared,
