@@ -1,6 +1,7 @@
 # Every target does its own set-up, once: .venv from the pinned files, Terraform where PATH has none.
 ENV ?= staging
 ARGS ?=
+BASE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
@@ -34,7 +35,7 @@ verify: ## Judge the accounts of env ENV as they are.
 bootstrap: ## Make what must exist before Terraform in env ENV.
 
 gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull request must pass, for every env.
-	@validator gate $(ARGS)
+	@validator gate $(if $(BASE),--base $(BASE)) $(ARGS)
 
 emulator: .venv/ready ## Serve the embedded AWS until stopped.
 	@validator emulator $(ARGS)

@@ -38,11 +38,10 @@ def copied(folder: Path) -> Path:
 
 def judge_all(mutants: Sequence[Mutant | Edit]) -> list[Verdict]:
     """The verdict on the code of each mutant, judged by two processes at once."""
-    # What mutants leave as it is, both processes know from here.
-    verdict(TERRAFORM / "envs" / ENV, ENV)
+    # NOTE: processes of their own: a fork would share the pipe to the evaluator with its parent.
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(2, get_context("fork")) as pool,
+        ProcessPoolExecutor(2, get_context("spawn")) as pool,
     ):
         return list(pool.map(partial(_judged, Path(folder)), mutants, chunksize=4))
 

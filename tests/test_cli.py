@@ -239,7 +239,9 @@ def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None
     assert outcome() is Outcome.HOLDS
     after = embedded.door("calls", method="GET")
     called = [name.split(" ") for name in after if after[name] != before.get(name)]
-    assert {"sts", "iam", "kms", "drs", "servicequotas"} == {service for service, _ in called}
+    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {
+        service for service, _ in called
+    }
     for service, operation in called:
         embedded.door("faults", {"kind": "deny", "service": service, "operation": operation})
         assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"
@@ -268,11 +270,19 @@ def test_apply_and_verify(checkout: Path, validator: Validator, running: Embedde
         "unknown": 0,
     }  # type: ignore[dict-item]
 
-    drs = running.client("drs", TARGET)
-    servers = running.client("drs", STAGING).get_paginator("describe_source_servers")
-    for page in servers.paginate():
-        for server in page["items"]:
-            drs.create_extended_source_server(sourceServerArn=server["arn"])
+    would = validator("extend", "staging", "--dry-run")
+    assert would.returncode == 0, would.stdout
+    assert "staging-1: 300 would be extended" in would.stdout
+    assert "The target holds 300 of 4000" in would.stdout
+    extended = validator("extend", "staging")
+    assert extended.returncode == 0, extended.stdout + extended.stderr
+    assert "staging-1: 300 extended" in extended.stdout
+    again = validator("extend", "staging")
+    assert again.returncode == 0
+    assert "staging-1: 300 already extended" in again.stdout
+    assert "The target holds 600 of 4000" in again.stdout
+    assert validator("extend", "staging", "--limit", "0").returncode == 2
+    assert validator("extend", "staging", "--tag", "nonsense").returncode == 2
     whole = validator("verify", "staging")
     assert whole.returncode == 0, whole.stdout
 

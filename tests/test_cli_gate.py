@@ -53,10 +53,15 @@ def test_check_needs_envs_or_all(validator: Validator) -> None:
     assert validator("check", "--all", "dev").returncode == 2
 
 
-def test_check_compares_with_a_revision(checkout: Path, validator: Validator) -> None:
+def committed(checkout: Path) -> None:
+    """The checkout as a repository with one commit."""
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "base"]):
         subprocess.run([*git, *command], cwd=checkout, check=True)
+
+
+def test_check_compares_with_a_revision(checkout: Path, validator: Validator) -> None:
+    committed(checkout)
     text = re.sub(r"(servers +=) 300", r"\1 305", (checkout / TFVARS).read_text(), count=1)
     (checkout / TFVARS).write_text(text)
     done = validator("check", "staging", "--base", "HEAD", "--format", "markdown")
@@ -108,13 +113,21 @@ def test_an_effect_is_violated_until_it_is_accepted(
 def test_the_gate(checkout: Path, validator: Validator) -> None:
     """One env of each kind: one that passes with checkov, and one whose code is not formatted."""
     shutil.rmtree(checkout / "terraform/envs/prod")
+    committed(checkout)
+    edit(checkout / TFVARS, "servers           = 300", "servers           = 305")
     file = checkout / "terraform/envs/dev/versions.tf"
     file.write_text(file.read_text().replace("  required_version", "     required_version"))
-    done = validator("gate", "dev", "staging")
+    done = validator("gate", "dev", "staging", "--base", "HEAD")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "code-is-formatted" in done.stdout
+    assert "terraform/envs/dev/versions.tf is not formatted" in done.stdout
     gate = checkout / "build/gate"
     assert {each.name for each in gate.iterdir()} == {"report.txt", "report.json", "report.sarif", "report.junit.xml", "report.md"}  # fmt: skip
+    comment = (gate / "report.md").read_text()
+    assert "300 → 305 of 300" in comment
+    assert "Could not be compared" not in comment
+    new = comment[comment.index("New findings", comment.index("305 of 300")) :]
+    assert "account-replicates-within-quota" in new[: new.index("Waivers")]
+    assert "CKV" not in new[: new.index("Waivers")]
     runs = json.loads((gate / "report.json").read_text())
     assert [run["env"] for run in runs] == ["dev", "staging"]
     families = {finding["family"] for run in runs for finding in run["findings"]}

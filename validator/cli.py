@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,7 @@ def _check(arguments: argparse.Namespace) -> int:
         _chosen(arguments, "check"),
         lambda env: _checked(env, arguments),
         arguments,
+        at_once=1 if arguments.checkov else os.cpu_count() or 1,
     )
 
 
@@ -227,24 +229,39 @@ def _checked(env: Env, arguments: argparse.Namespace) -> Run:
         verdict,
         notes=_notes(verdict, env, declared, arguments),
         root=env.root,
-        base=_base(env, arguments.base),
+        base=_base(env, arguments.base, with_checkov=arguments.checkov),
     )
 
 
-def _each(envs: Sequence[Env], judged: Callable[[Env], Run], arguments: argparse.Namespace) -> int:
-    """Judges each env, reports on all, and returns the worst status.
+def _each(
+    envs: Sequence[Env],
+    judged: Callable[[Env], Run],
+    arguments: argparse.Namespace,
+    *,
+    at_once: int = 1,
+) -> int:
+    """Judges each env, some at once, reports on all in order, and returns the worst status.
 
     An env that cannot be judged is said, and the others are judged all the same.
     """
     runs, failed = [], False
-    for env in envs:
-        try:
-            runs.append(judged(env))
-        except ValidatorError as error:
-            if len(envs) == 1:
-                raise
-            _say(f"error: env {env.name}: {error}")
-            failed = True
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        # What starts programs of its own is judged in this thread, where Ctrl-C arrives.
+        waiting = [
+            (env, pool.submit(judged, env).result if at_once > 1 else partial(judged, env))
+            for env in envs
+        ]
+        for env, finished in waiting:
+            try:
+                runs.append(finished())
+            except ValidatorError as error:
+                if len(envs) == 1:
+                    raise
+                _say(f"error: env {env.name}: {error}")
+                failed = True
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not runs:
         return NO_VERDICT
     status = _report(runs, arguments)
@@ -281,7 +298,7 @@ def _notes(
     return (*waivers.warnings(verdict, date.today()), *evidence)
 
 
-def _base(env: Env, revision: str | None) -> dict[str, Any] | Unknown | None:
+def _base(env: Env, revision: str | None, *, with_checkov: bool) -> dict[str, Any] | Unknown | None:
     """The report on the env's code in another revision, or why there is none."""
     if revision is None:
         return None
@@ -292,7 +309,7 @@ def _base(env: Env, revision: str | None) -> dict[str, Any] | Unknown | None:
         with git.checkout(env.root, revision, "terraform") as folder:
             before = project.find(env.name, folder)
             estate = code.read(before.directory, _declared(before), env.name)
-            verdict = _verdict(before, estate)
+            verdict = _verdict(before, estate, _scan_code(before) if with_checkov else ())
             return document(Run("check", env.name, "no AWS", estate, verdict, root=folder))
     except ValidatorError as error:
         return Unknown(str(error))
@@ -404,22 +421,22 @@ def _terraform(env: Env, aws: "Cloud") -> "terraform.WorkingDirectory":
 
 def _gate(arguments: argparse.Namespace) -> int:
     """`gate`: status of the verdict on each env's format, validity, code and plan."""
+    arguments.skip_checkov = arguments.explain = False
+    return _each(_chosen(arguments, "gate"), lambda env: _gated(env, arguments), arguments)
+
+
+def _gated(env: Env, arguments: argparse.Namespace) -> Run:
+    """The run of `gate` over one env, on an AWS of its own."""
     from validator import cloud
 
-    arguments.skip_checkov = arguments.explain = False
-    envs = _chosen(arguments, "gate")
-    ids: dict[str, None] = {}
-    for env in envs:
-        ids |= dict.fromkeys(_account_ids(_declared(env)))
-    # One embedded AWS serves every env; each plan is made against an AWS without the others.
-    with cloud.opened(os.environ.get("CLOUD"), tuple(ids), envs[0].root) as aws:
-        return _each(envs, lambda env: _gated(env, aws, arguments), arguments)
-
-
-def _gated(env: Env, aws: "Cloud", arguments: argparse.Namespace) -> Run:
-    """The run of `gate` over one env: what its plan says, and what only its code or form says."""
     env.forget("gate")
     declared = _declared(env)
+    with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
+        return _gated_on(aws, env, declared, arguments)
+
+
+def _gated_on(aws: "Cloud", env: Env, declared: Declared, arguments: argparse.Namespace) -> Run:
+    """What the plan of an env says, and what only its code or form says."""
     estate = code.read(env.directory, declared, env.name)
     checked = _verdict(env, estate)
     at = _terraform(env, aws)
@@ -453,7 +470,7 @@ def _gate_run(
         Verdict(findings),
         notes=notes,
         root=env.root,
-        base=_base(env, arguments.base),
+        base=_base(env, arguments.base, with_checkov=True),
     )
 
 

@@ -1,9 +1,11 @@
 """The door of the embedded AWS: what it starts with, what it does not know, and its control door."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
@@ -105,3 +107,13 @@ def test_the_control_door_says_what_is_wrong(
         embedded.door(path, body, method)
     assert caught.value.code == 400
     assert said in json.load(caught.value)["error"]
+
+
+def test_an_answer_comes_in_one_piece(embedded: Embedded) -> None:
+    """Terraform's AWS provider loses answers that do not, and then repeats calls that were made."""
+    address = urlsplit(embedded.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        for _ in range(50):
+            connection.sendall(b"GET /_emulator/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+            assert json.loads(body)["status"] == "ok", head

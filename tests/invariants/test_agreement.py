@@ -31,12 +31,21 @@ def _only_in_plan() -> Estate:
     return beside(with_staging(keys=(key, replace(key, name="another key"))))
 
 
+def _provider_of_two() -> Estate:
+    whole = complete()
+    first, *rest = whole.providers  # type: ignore[misc]
+    wider = replace(first, allowed=(*first.allowed, "999988887777"))  # type: ignore[misc]
+    return beside(whole, replace(whole, providers=(wider, *rest)))
+
+
 CASES = [
     Case(AGREE, "the same estate", complete(), HOLDS),
     Case(AGREE, "another policy", beside(with_key(policy='{"Statement": []}')), VIOLATED),
     Case(AGREE, "a flag", beside(with_key(rotated=False)), VIOLATED),
     Case(AGREE, "a key that only the plan has", _only_in_plan(), VIOLATED),
     Case(AGREE, "a role that only the code has", beside(with_staging(roles=())), VIOLATED),
+    Case(AGREE, "a provider that only the code lets into a second account", _provider_of_two(), VIOLATED),
+    Case(AGREE, "providers that the plan does not tell", beside(with_estate(providers=UNSEEN)), UNKNOWN),
     Case(AGREE, "the code was not read", with_estate(code=UNSEEN), UNKNOWN),
     Case(AGREE, "what the plan does not tell", beside(with_key(policy=UNSEEN)), UNKNOWN),
     Case(AGREE, "an account that the plan does not tell", beside(with_staging(keys=UNSEEN)), UNKNOWN),

@@ -62,6 +62,32 @@ resource "aws_iam_role" "elsewhere" {
   provider = aws.nowhere
   name     = "n"
 }
+provider "aws" {
+  alias               = "odd"
+  region              = "moon-1"
+  allowed_account_ids = ["111122223333"]
+}
+provider "aws" {
+  alias               = "no_region"
+  allowed_account_ids = ["111122223333"]
+}
+provider "aws" {
+  alias               = "china"
+  region              = "cn-north-1"
+  allowed_account_ids = ["111122223333"]
+}
+resource "aws_iam_role" "odd" {
+  provider = aws.odd
+  name     = "n"
+}
+resource "aws_iam_role" "no_region" {
+  provider = aws.no_region
+  name     = "n"
+}
+resource "aws_iam_role" "china" {
+  provider = aws.china
+  name     = "n"
+}
 resource "aws_iam_role" "staging" {
   provider = aws.staging
   name     = "n"
@@ -159,7 +185,7 @@ resource "terraform_data" "inner" {
 KNOWN: dict[str, tuple[str, Any]] = {
     "a literal": ('"a"', "a"),
     "a whole number as a float": ("1.0", 1),
-    "the largest number that fits": ("9223372036854775806", 9223372036854775806),
+    "the largest number that JSON holds": ("9007199254740992", 9007199254740992),
     "null": ("null", None),
     "a declared value": ("var.target.account_id", TARGET),
     "a declared value by a computed index": (
@@ -207,6 +233,10 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "aws_iam_role.staging.arn",
         f"arn:aws:iam::{STAGING}:role/n",
     ),
+    "a role's ARN in another partition": (
+        "aws_iam_role.china.arn",
+        f"arn:aws-cn:iam::{TARGET}:role/n",
+    ),
     "a role's name": ("aws_iam_role.plain.name", "plain"),
     "a policy document": (
         "data.aws_iam_policy_document.document.json",
@@ -253,6 +283,11 @@ UNKNOWN = {
     "a template directive": '"%{ if true }a%{ endif }"',
     "a template directive in a heredoc": "<<EOT\n%{ if true }a%{ endif }\nEOT\n",
     "a template inside an escaped one": '"$${${data.aws_region.current.name}}"',
+    "a number that JSON does not hold": "9007199254740993",
+    "a null in a function that takes it otherwise": 'try(contains(["a"], var.unset), "d")',
+    "a null in format, which Terraform does not know": 'format("%s", var.unset)',
+    "an optional attribute in format": 'format("%s", var.typed["a"].name)',
+    "a local that is null, among elements": "[local.nothing.x] == [1, 2]",
     "a number that tfparse cuts": "9223372036854775808",
     "a negative number that tfparse cuts": "-9223372036854775809",
     "a number in a list that tfparse cuts": "[1e30]",
@@ -286,6 +321,8 @@ UNKNOWN = {
     "the name of a role that is null": 'coalesce(aws_iam_role.null_name.name, "d")',
     "the ARN of a role with a path that is none": "aws_iam_role.bad_path.arn",
     "the ARN of a role whose provider is not known": "aws_iam_role.elsewhere.arn",
+    "the ARN of a role in a Region of no partition": "aws_iam_role.odd.arn",
+    "the ARN of a role without a Region": "aws_iam_role.no_region.arn",
     "a role's ARN that is taken apart": 'split("-", aws_iam_role.plain.arn)[0]',
     "a role's ARN that is cut": "substr(aws_iam_role.plain.arn, 0, 3)",
     "a role's ARN that is hashed": "md5(aws_iam_role.plain.arn)",
@@ -385,6 +422,17 @@ INCOMPLETE: dict[str, tuple[dict[str, str], str]] = {
     ),
     "count is an output, which tfparse takes for one": (
         {"main.tf": CALL + MANY + "\n  count = module.flag.flag ? 2 : 0\n}\n", **FLAG},
+        "aws_kms_key",
+    ),
+    "count is text, which tfparse takes for one": (
+        {"main.tf": MANY + '\n  count = "2"\n}\n'},
+        "aws_kms_key",
+    ),
+    "a module that tfparse does not understand": (
+        {
+            "main.tf": 'module "m" {\n  source = "./m"\n}\n',
+            "m/m.tf": KEY + "\n}\nmisspelt {\n}\n",
+        },
         "aws_kms_key",
     ),
     "for_each is not known": (
@@ -492,6 +540,14 @@ EACH: dict[str, tuple[str, Any]] = {
         'for_each = { a = terraform_data.x.id }\n  v = "${each.key}"',
         Unknown,
     ),
+    "each of a role's ARN": (
+        "for_each = { a = aws_iam_role.r.arn }\n  v = jsonencode([each.value])",
+        f'["{ROLE}/r"]',
+    ),
+    "each of a role's ARN that is looked into": (
+        "for_each = { a = aws_iam_role.r.arn }\n  v = md5(each.value)",
+        Unknown,
+    ),
     "each of an output with a fallback": (
         'for_each = { a = try(module.flag.list[0], "y") }\n  v = each.value',
         Unknown,
@@ -502,8 +558,10 @@ EACH: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize(("body", "expected"), EACH.values(), ids=EACH)
 def test_each_is_what_repeats_the_resource(tmp_path: Path, body: str, expected: Any) -> None:
-    found = trees.resources(tmp_path, {"main.tf": f"{CALL}{MANY}\n  {body}\n}}\n", **FLAG})
-    value = found.seen[0].value("v")
+    role = 'resource "aws_iam_role" "r" {\n  name = "r"\n}\n'
+    main = f"{CALL}{role}{MANY}\n  {body}\n}}\n"
+    found = trees.resources(tmp_path, {"main.tf": main, **FLAG})
+    (value,) = (each.value("v") for each in found.of_type("aws_kms_key"))
     assert value == expected if expected is not Unknown else isinstance(value, Unknown)
 
 
@@ -516,6 +574,7 @@ locals {
   none    = []
   some    = ["a", "b"]
   nothing = null
+  roles   = [aws_iam_role.r.arn]
   tests   = { StringEquals = "x", StringLike = "y" }
 }
 variable "filled" {
@@ -675,6 +734,14 @@ DOCUMENTS: dict[str, tuple[str, list[dict[str, Any]] | type[Unknown]]] = {
     ),
     "a role that the code makes": (
         f'statement {{\n{ACTIONS}principals {{\ntype = "AWS"\nidentifiers = [aws_iam_role.r.arn]\n}}\n}}',
+        [allow(Principal={"AWS": [f"{ROLE}/r"]})],
+    ),
+    "a role that the code makes, for each": (
+        dynamic(
+            "statement",
+            "local.roles",
+            f'{ACTIONS}principals {{\ntype = "AWS"\nidentifiers = [statement.value]\n}}',
+        ),
         [allow(Principal={"AWS": [f"{ROLE}/r"]})],
     ),
     "everybody": (
@@ -1020,7 +1087,20 @@ REFUSED: dict[str, tuple[dict[str, str | bytes], str]] = {
     "no text": ({"main.tf": b"\xff\xfe"}, "not UTF-8"),
     "a block that Terraform does not have": ({"main.tf": "misspelt {\n}\n"}, "misspelt"),
     "a resource without a name": ({"main.tf": 'resource "aws_kms_key" {\n}\n'}, "name"),
-    "an attribute twice": ({"main.tf": KEY + "\n  a = 1\n  a = 2\n}\n"}, "already set"),
+    "an attribute twice": ({"main.tf": KEY + "\n  a = 1\n  a = 2\n}\n"}, "main.tf:3.*twice"),
+    "an attribute twice in a block of a module": (
+        {
+            "main.tf": 'module "m" {\n  source = "./m"\n}\n',
+            "m/m.tf": KEY + "\n  b {\n    a = 1\n    a = 2\n  }\n}\n",
+        },
+        "m.tf:4.*twice",
+    ),
+    "a resource whose name is none": (
+        {"main.tf": 'resource "aws_kms_key" "a.b" {\n}\n'},
+        "is no name",
+    ),
+    "a resource whose type is none": ({"main.tf": 'resource "" "a" {\n}\n'}, "is no name"),
+    "a module whose name is a path": ({"main.tf": 'module "../m" {\n}\n'}, "is no name"),
     "a resource twice": ({"main.tf": PLAIN * 2}, "declared again"),
     "a local twice": ({"main.tf": "locals {\n  a = 1\n}\n" * 2}, "declared again"),
     "a variable twice": ({"main.tf": 'variable "target" {\n}\n'}, "declared again"),

@@ -205,3 +205,40 @@ def test_the_plan_of_this_test_is_terraforms_own(planned: tuple[Json, Declared])
     ).stdout
     assert planned[0]["terraform_version"] in version
     assert Path(planned[1].file).name == "estate.auto.tfvars"
+
+
+def extra(document: Json, type_: str, actions: list[str]) -> Json:
+    """The plan with one more resource change, of a type that stands beside keys and roles."""
+    like = next(c for c in document["resource_changes"] if c["type"] == "aws_kms_key")
+    one = {
+        **like,
+        "address": f"{type_}.extra",
+        "type": type_,
+        "name": "extra",
+        "change": {**like["change"], "actions": actions},
+    }
+    one.pop("module_address", None)
+    return document | {"resource_changes": [*document["resource_changes"], one]}
+
+
+BESIDE = [
+    ("a replica key", "aws_kms_replica_key", ["create"]),
+    ("a key of imported material", "aws_kms_external_key", ["create"]),
+    ("a key's policy that is taken away", "aws_kms_key_policy", ["delete"]),
+    ("a role's policies set elsewhere", "aws_iam_role_policies_exclusive", ["create"]),
+    ("a role's attachments set elsewhere", "aws_iam_role_policy_attachments_exclusive", ["create"]),
+]
+
+
+@pytest.mark.parametrize(("type_", "actions"), [b[1:] for b in BESIDE], ids=[b[0] for b in BESIDE])
+def test_what_is_not_read_hides_what_it_may_change(
+    planned: tuple[Json, Declared], type_: str, actions: list[str]
+) -> None:
+    estate = read(planned, extra(planned[0], type_, actions))
+    kind = "keys" if "kms" in type_ else "roles"
+    hidden = "policy" if type_ == "aws_kms_key_policy" else "permissions"
+    for account in estate.accounts:
+        found = getattr(account, kind)
+        assert isinstance(found, Unknown) or all(
+            isinstance(getattr(each, hidden), Unknown) for each in found
+        )

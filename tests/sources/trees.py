@@ -36,6 +36,8 @@ orchestration    = {{ account_id = "{ORCHESTRATION}" }}
 staging_accounts = {{ staging-1 = {{ account_id = "{STAGING}", servers = 1 }} }}
 """
 PROVIDERS = """
+resource "terraform_data" "x" {
+}
 provider "aws" {
   region              = var.recovery_region
   allowed_account_ids = [var.target.account_id]

@@ -222,7 +222,7 @@ def _drs_may(document: Policy, action: str, identity: str, account: str, resourc
     request = Request(
         principal=_DRS,
         action=action,
-        resource="*",
+        resource=None,
         context={
             "sts:SourceIdentity": (identity,),
             "aws:SourceAccount": (account,),

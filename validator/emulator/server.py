@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.wsgi import Server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -187,18 +188,46 @@ def _refuse(
         f"<ErrorResponse><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>"
         f"</Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
     )
-    start(f"{status} Refused", [("Content-Type", "text/xml")])
-    return [text.encode()]
+    content = text.encode()
+    start(
+        f"{status} Refused",
+        [("Content-Type", "text/xml"), ("Content-Length", str(len(content)))],
+    )
+    return [content]
 
 
 def _json(start: Start, status: int, body: Json, code: str | None = None) -> list[bytes]:
-    headers = [("Content-Type", "application/json")]
+    content = json.dumps(body).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
     if code is not None:
         headers.append(("x-amzn-ErrorType", code))
     if status in {429, 500}:
         headers.append(("Retry-After", "1"))  # DRS's retryAfterSeconds
     start(f"{status} {'OK' if status < 400 else 'Refused'}", headers)
-    return [json.dumps(body).encode()]
+    return [content]
+
+
+class _Request(HTTPRequest):
+    """Sends the head and the body of an answer at once.
+
+    The AWS SDK for Go closes a request's body as soon as it has the answer's head. Go's transport may
+    still be looking for the end of that body, drops the connection, and loses what it has not read:
+    the SDK then repeats a call that was made (github.com/aws/aws-sdk-go-v2/issues/2737). An answer
+    that came in one piece is already read by then.
+    """
+
+    def respond(self) -> None:
+        connection, held = self.conn, io.BytesIO()
+        sending, connection.wfile = connection.wfile, held
+        try:
+            super().respond()
+        finally:
+            connection.wfile = sending
+            sending.write(held.getvalue())
+
+
+class _Connection(HTTPConnection):
+    RequestHandlerClass = _Request
 
 
 def make_server(port: int, management_account: str) -> tuple[Server, str]:
@@ -206,6 +235,11 @@ def make_server(port: int, management_account: str) -> tuple[Server, str]:
     server = Server(
         ("127.0.0.1", port), Application(management_account), numthreads=16, request_queue_size=256
     )
+    server.ConnectionClass = _Connection
+    # A connection that the server closes while its client sends the next request on it is a call that
+    # was made and not answered: keep all that a Terraform run opens, for as long as it lasts.
+    server.keep_alive_conn_limit = 1000
+    server.timeout = 600
     server.prepare()
     bound = server.bind_addr[1]
     # Step Functions calls back to the serving port.

@@ -7,7 +7,7 @@ from typing import Any
 
 from validator.findings import Message
 from validator.invariants.engine import Unseen, invariant, need
-from validator.model import Account, Estate, Unknown
+from validator.model import Estate, Unknown
 
 _KINDS = ("keys", "roles", "templates", "security_groups")
 _PLACES = frozenset(["name", "where"])
@@ -15,36 +15,40 @@ _PLACES = frozenset(["name", "where"])
 
 @invariant(Estate, views=("plan",))
 def code_and_plan_agree(estate: Estate, _: Estate) -> Iterator[Message]:
-    """What the code says of a key, role, template or security group is what the plan says of it.
+    """What the code says of an account's resources and of a provider is what the plan says of it.
 
-        A pull request is judged by its code, and the plan is what will be applied. Where the two
-        differ, one of them was read wrongly or was made from something else, such as values from a
-        variable of the environment or a module that changed in between. What the code alone does not
-    tell is no difference: the plan tells it.
+    A pull request is judged by its code, and the plan is what will be applied. Where the two differ,
+    one of them was read wrongly or was made from something else, such as values from a variable of
+    the environment or a module that changed in between. What the code alone does not tell is no
+    difference: the plan tells it.
 
     Remedy: Make the plan again from a clean checkout. If the difference stays, look for values that
-        reach Terraform by another way than estate.auto.tfvars.
+    reach Terraform by another way than estate.auto.tfvars.
     """
     code = need(estate.code)
+    yield from _differences(estate.providers, code.providers)
     for planned, written in zip(estate.accounts, code.accounts, strict=True):
-        yield from _differences(planned, written)
+        for kind in _KINDS:
+            yield from _differences(getattr(planned, kind), getattr(written, kind))
 
 
-def _differences(planned: Account, written: Account) -> Iterator[Message]:
-    for kind in _KINDS:
-        right = getattr(written, kind)
-        if isinstance(right, Unknown):
+def _differences(
+    planned: tuple[Any, ...] | Unknown, written: tuple[Any, ...] | Unknown
+) -> Iterator[Message]:
+    """What differs between the plan's things of one kind and the code's, joined by their names."""
+    if isinstance(written, Unknown):
+        return
+    ours = {each.name: each for each in need(planned)}
+    theirs = {each.name: each for each in written}
+    for name in sorted({*ours, *theirs}):
+        if name not in ours or name not in theirs:
+            only = "plan" if name in ours else "code"
+            yield Message(
+                f"{name} stands only in the {only}.", (ours.get(name) or theirs[name]).where
+            )
             continue
-        left = need(getattr(planned, kind))
-        ours, theirs = {each.name: each for each in left}, {each.name: each for each in right}
-        for name in sorted({*ours, *theirs}):
-            if name not in ours or name not in theirs:
-                only = "plan" if name in ours else "code"
-                place = (ours.get(name) or theirs[name]).where
-                yield Message(f"{name} stands only in the {only}.", place)
-                continue
-            for attribute in _differing(ours[name], theirs[name]):
-                yield Message(f"Code and plan differ in {attribute} of {name}.", ours[name].where)
+        for attribute in _differing(ours[name], theirs[name]):
+            yield Message(f"Code and plan differ in {attribute} of {name}.", ours[name].where)
 
 
 def _differing(left: Any, right: Any) -> Iterator[str]:

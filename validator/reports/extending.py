@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from validator.reports.document import one_line
+
 
 def to_text(done: Any) -> str:
     """The run of `extend` as lines."""
@@ -32,4 +34,4 @@ def to_text(done: Any) -> str:
     if not done.servers:
         lines.append("There is no server to extend.")
     lines.append(f"The target holds {done.total} of {done.quota} source servers.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(line[:2] + one_line(line[2:]) for line in lines) + "\n"

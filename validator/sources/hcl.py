@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import hcl2
 from lark import Token, Tree
@@ -19,6 +19,10 @@ from validator.errors import SourceError
 TOO_LARGE = 4 * 1024 * 1024
 """Bytes above which a file is refused rather than parsed."""
 
+_KEPT = 64 * 1024
+"""Characters up to which a parsed text is kept for the next env."""
+
+T = TypeVar("T")
 Node = Tree[Token]
 Reference = tuple[str, ...]
 """A reference by its steps, such as ("var", "target", "account_id"); "*" is an index that is computed."""
@@ -74,25 +78,31 @@ class Block:
 
 def tree(file: Path) -> Node:
     """The syntax tree of an HCL file; raises SourceError."""
+    return _read(file, _tree)
+
+
+def block(file: Path) -> Block:
+    """An HCL file as one block; raises SourceError."""
+    return _read(file, _file)
+
+
+def _read(file: Path, parse: "functools._lru_cache_wrapper[T]") -> T:
     text = _text(file)
     try:
-        return _tree(text)
+        return parse(text) if len(text) <= _KEPT else parse.__wrapped__(text)
     except LarkError as error:
         line = getattr(error, "line", None)
         place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
         reason = str(error).splitlines()[0]
         raise SourceError(f"{place}: not valid HCL: {reason}") from error
+    except _Twice as error:
+        raise SourceError(f"{file}:{error}") from error
     except RecursionError as error:
         raise SourceError(f"{file}: nested too deeply to be read.") from error
 
 
-def block(file: Path) -> Block:
-    """An HCL file as one block; raises SourceError."""
-    tree(file)
-    try:
-        return _file(_text(file))
-    except RecursionError as error:
-        raise SourceError(f"{file}: nested too deeply to be read.") from error
+class _Twice(Exception):
+    """An attribute is set twice; the text begins with its line."""
 
 
 def _text(file: Path) -> str:
@@ -113,12 +123,16 @@ def _text(file: Path) -> str:
 # Envs share their modules, and often whole files: each text is parsed once.
 @functools.lru_cache(maxsize=1024)
 def _tree(text: str) -> Node:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Node:
     return cast("Node", hcl2.parses_to_tree(text))
 
 
 @functools.lru_cache(maxsize=1024)
 def _file(text: str) -> Block:
-    return _block("", (), 1, body(_tree(text)), text)
+    return _block("", (), 1, body(_parsed(text)), text)
 
 
 def _block(type_: str, labels: tuple[str, ...], line: int, inner: Node, text: str) -> Block:
@@ -128,6 +142,8 @@ def _block(type_: str, labels: tuple[str, ...], line: int, inner: Node, text: st
         if not isinstance(child, Tree):
             continue
         if child.data == "attribute":
+            if name(child) in attributes:
+                raise _Twice(f"{child.meta.line}: {name(child)!r} is set twice in one block.")
             attributes[name(child)] = _expression(cast("Node", child.children[-1]), text)
         elif child.data == "block":
             words = [_label(c) for c in child.children if isinstance(c, Tree) and c.data != "body"]
@@ -298,7 +314,7 @@ def _collect_heredoc(text: str, bound: frozenset[str], judged: bool, found: _Fou
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             end += 1
         try:
-            inside = body(_tree(f"x = ({text[start.end() : end - 1].strip('~')})\n"))
+            inside = body(_parsed(f"x = ({text[start.end() : end - 1].strip('~')})\n"))
         except LarkError:
             found.functions.add(DIRECTIVE)
             continue

@@ -47,8 +47,8 @@ META = frozenset(
 """What stands in a resource for Terraform's own sake."""
 DEEPEST = 32
 """How many references are followed into each other."""
-_LARGEST = 2**63 - 1
-"""tfparse writes a larger number as this one."""
+_LARGEST = 2**53
+"""Up to here JSON holds each whole number exactly; tfparse cuts the largest."""
 _PARTITIONS = {
     r"cn-[a-z]+-\d": "aws-cn",
     r"us-gov-[a-z]+-\d": "aws-us-gov",
@@ -70,6 +70,12 @@ _PURE = frozenset(_FUNCTIONS.split())
 """Terraform's functions whose value depends on their arguments alone."""
 
 
+_NULLING = frozenset(["jsondecode", "one"])
+"""Functions that may make a null of what is none."""
+_NULL_SHY = frozenset(["contains", "format", "formatlist"])
+"""Functions that take a null in tfparse otherwise than in Terraform."""
+
+
 class Blind(Exception):
     """An expression cannot be known; the text is the reason."""
 
@@ -79,12 +85,14 @@ class Kind(enum.Flag):
 
     `STANDS`: it may hold an id of tfparse that stands for a role's ARN or a policy, so it can be
     passed on, but not looked into. `LATE`: tfparse had no value for it yet when it repeated blocks,
-    so nothing can be repeated over it.
+    so nothing can be repeated over it. `NULL`: it may hold a null, which some functions of tfparse
+    take otherwise than Terraform's.
     """
 
     PLAIN = 0
     STANDS = enum.auto()
     LATE = enum.auto()
+    NULL = enum.auto()
 
 
 _Key = tuple[int, Reference, str, int, tuple[int, ...]]
@@ -138,13 +146,16 @@ class Code:
         odd = sorted(expression.functions - _PURE)
         if odd:
             raise Blind(f"{short(expression)} calls {odd[0]}, which is not evaluated here")
-        kind = Kind.PLAIN
+        nulls = re.search(r"\bnull\b", expression.text) or expression.functions & _NULLING
+        kind = Kind.NULL if nulls else Kind.PLAIN
         for reference in expression.references:
             found = self._kind(reference, scope, ends)
             if Kind.STANDS in found and reference in expression.judged:
                 written = ".".join(reference)
                 raise Blind(f"{short(expression)} looks into {written}, which is made up elsewhere")
             kind |= found
+        if Kind.NULL in kind and expression.functions & _NULL_SHY:
+            raise Blind(f"{short(expression)} may give a function null")
         return kind
 
     def _kind(self, reference: Reference, scope: Scope, ends: str) -> Kind:
@@ -177,6 +188,11 @@ class Code:
             case "var" if len(reference) > 1:
                 return self._follow_variable(module, reference[1], written, ends)
             case "local" if len(reference) > 1 and reference[1] in module.locals:
+                for path in self._static.get(module.static("locals"), ()):
+                    for item in self.by_path[path]:
+                        if reference[1] in item and _empty(item[reference[1]]):
+                            # To tfparse a local that is null is one that does not exist.
+                            raise Blind(f"{written} could not be evaluated")
                 return self.check(module.locals[reference[1]], Scope(module), ends)
             case "module":
                 onward = self.onward(reference, module)
@@ -206,10 +222,8 @@ class Code:
                 return self._follow_resource(reference, module, written, ends)
 
     def _repeats(self, expression: Expression, scope: Scope) -> Kind:
-        """PLAIN if a block can be repeated over an expression; raises Blind if it cannot."""
+        """What is to be minded of what a block is repeated over; raises Blind if it cannot be."""
         kind = self.check(expression, scope)
-        if Kind.STANDS in kind:
-            raise Blind(f"{short(expression)} repeats a block over what is made up elsewhere")
         if Kind.LATE in kind:
             raise Blind(f"{short(expression)} repeats a block over what is evaluated later")
         return kind
@@ -218,18 +232,21 @@ class Code:
         block = module.get("variable", name)
         if block is None:
             raise Blind(f"{written} is not declared")
+        typed = block.attributes.get("type")
+        optional = typed is not None and "optional" in typed.functions
+        nulls = Kind.NULL if optional else Kind.PLAIN
         if module.parent is None:
             if name in self.declared.values:
-                return Kind.PLAIN
+                return nulls
         elif module.call is not None:
             if name in module.call.attributes:
                 scope = Scope(module.parent, module.call)
-                return self.check(module.call.attributes[name], scope, ends)
+                return self.check(module.call.attributes[name], scope, ends) | nulls
             if _invented(name, module.call):
                 raise Blind(f"{written} cannot be told from what tfparse makes up")
         if "default" not in block.attributes:
             raise Blind(f"{written} has no value")
-        return self.check(block.attributes["default"], Scope(module), ends)
+        return self.check(block.attributes["default"], Scope(module), ends) | nulls
 
     def _follow_resource(
         self, reference: Reference, module: Module, written: str, ends: str
@@ -249,9 +266,9 @@ class Code:
                 if given in block.attributes:
                     self.check(block.attributes[given], scope)
             return Kind.STANDS | _lateness(block)
-        if attribute not in block.attributes or attribute == "id":
+        if attribute not in block.attributes:
             raise Blind(f"{written} is known only after apply")
-        kind = self.check(block.attributes[attribute], scope)
+        kind = self.check(block.attributes[attribute], scope) & ~Kind.NULL
         for path in self._static.get(module.static(*reference[:2]), []):
             for item in self.by_path[path]:
                 if not _kept(item.get(attribute), block.labels[0]):
@@ -304,7 +321,7 @@ class Code:
         if isinstance(value, list):
             return [self._plain(each, expression, False) for each in value]
         if not isinstance(value, str):
-            if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+            if isinstance(value, int) and abs(value) > _LARGEST:
                 raise Blind(f"{short(expression)} is too large a number")
             return value
         item = self.objects.get(value)
@@ -550,9 +567,6 @@ class Code:
         given = item.get("for_each")
         if not isinstance(given, (dict, list)):
             raise dropped
-        values = given.values() if isinstance(given, dict) else given
-        if any(each is None for each in values):
-            raise dropped
         if {_key(path) for path in seen} != {str(each) for each in given}:
             raise dropped
 
@@ -740,6 +754,10 @@ def _marked(value: Any) -> bool:
     if isinstance(value, dict):
         return "__attribute__" in value or any(_marked(each) for each in value.values())
     return isinstance(value, list) and any(_marked(each) for each in value)
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and "__attribute__" in value)
 
 
 def _each(item: Json) -> Json:

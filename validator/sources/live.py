@@ -343,9 +343,9 @@ def _keys(opened: Opened, account: Account, templates: tuple[Json, ...]) -> tupl
 
 
 def _key(kms: Client, arn: str, aliases: tuple[str, ...]) -> Key | None:
-    """The key as KMS shows it, None if it is AWS's own or about to be deleted."""
+    """The key as KMS shows it, None if it is AWS's own; one about to be deleted is not enabled."""
     key = call(kms, "describe_key", KeyId=arn)["KeyMetadata"]
-    if key["KeyManager"] != "CUSTOMER" or key["KeyState"].startswith("PendingDeletion"):
+    if key["KeyManager"] != "CUSTOMER":
         return None
     named = {"KeyId": arn, "PolicyName": "default"}
     return Key(

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,11 @@ _DEEPEST = 32
 """How many modules are followed into each other."""
 _MOST = 5_000
 """How many module calls an env may have."""
+_NAME = re.compile(r"[^\W\d][\w-]*")
 _NAMED_ONCE = frozenset(["data", "ephemeral", "module", "output", "resource", "variable"])
 """Types of block of which Terraform takes each name once."""
+_NAMED = _NAMED_ONCE | {"check", "provider"}
+"""Types of block whose labels are names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ def _load(
     if not files:
         raise SourceError(f"{directory}: there is no Terraform code in it.")
     blocks = tuple((file, block) for file in files for block in hcl.block(file).blocks)
-    _refuse_twice(blocks)
+    _refuse_names(blocks)
     module = Module(address, directory, blocks, parent, call)
     for _, block in module.of_type("module"):
         source = block.attributes.get("source")
@@ -139,11 +143,17 @@ def _files(directory: Path) -> list[Path]:
     return found
 
 
-def _refuse_twice(blocks: tuple[tuple[Path, Block], ...]) -> None:
-    """Raises SourceError for a block or local value whose name is given twice."""
+def _refuse_names(blocks: tuple[tuple[Path, Block], ...]) -> None:
+    """Raises SourceError for a block or local value whose name is none, or is given twice."""
     places: dict[tuple[str, ...], str] = {}
     for file, block in blocks:
         names: list[tuple[tuple[str, ...], int]] = []
+        odd = next((label for label in block.labels if not _NAME.fullmatch(label)), None)
+        if odd is not None and block.type in _NAMED:
+            raise SourceError(
+                f"{file}:{block.line}: {odd!r} is no name. Terraform refuses this: a name has "
+                "letters, digits, underscores and dashes."
+            )
         if block.type in _NAMED_ONCE:
             names.append(((block.type, *block.labels), block.line))
         elif block.type == "locals":

@@ -248,6 +248,9 @@ class _Plan:
             for scope, target in _follow(module, reference):
                 yield from self.linked(scope, target, depth + 1)
             steps = _steps(reference)
+            if steps[0] in {"local", "each", "count", "self"}:
+                # NOTE: Terraform's JSON does not say what is behind it, so it may be anything.
+                yield f"({reference})"
             if module.resource(".".join(steps[:2])) and steps[0] != "data":
                 yield ".".join(filter(None, (module.address, *steps[:2])))
 
@@ -377,7 +380,9 @@ def _hidden(value: Any, marks: Any) -> Any:
 def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
     target, staging, orchestration = tfvars.accounts(declared)
     accounts = (target, *staging, orchestration)
-    resources = Resources(tuple(each for each in plan.resources if each.type in READ), {})
+    resources = Resources(
+        tuple(each for each in plan.resources if each.type in READ), dict(_taken_away(plan))
+    )
     names = {account.id: account.name for account in accounts}
     return tfvars.estate(
         declared,
@@ -388,6 +393,16 @@ def _estate(plan: _Plan, declared: Declared, env: str) -> Estate:
         placements=tuple(_placements(plan, declared)),
         changes=tuple(_changes(plan, names)),
     )
+
+
+def _taken_away(plan: _Plan) -> Iterator[tuple[str, Unknown]]:
+    """The types of which a plan deletes one, where AWS puts something of its own in its place."""
+    for change in plan.changes:
+        if change["type"] == "aws_kms_key_policy" and not _remains(change):
+            yield (
+                change["type"],
+                Unknown(f"{change['address']} is taken away, and AWS's default policy follows"),
+            )
 
 
 def _providers(plan: _Plan) -> Iterator[Provider]:

@@ -65,7 +65,7 @@ def _principals(blocks: list[Json]) -> Any:
     for block in blocks:
         _only(block, frozenset(["type", "identifiers"]), "a principal")
         identifiers = _variables(_texts(block.get("identifiers"), "identifiers"))
-        who.setdefault(_text(block.get("type"), "type"), []).extend(identifiers)
+        _extend(who.setdefault(_text(block.get("type"), "type"), []), identifiers)
     return "*" if who == {"*": ["*"]} else who
 
 
@@ -75,8 +75,13 @@ def _conditions(blocks: list[Json]) -> Json:
         _only(block, frozenset(["test", "variable", "values"]), "a condition")
         tests = found.setdefault(_text(block.get("test"), "test"), {})
         values = _variables(_texts(block.get("values"), "values"))
-        tests.setdefault(_text(block.get("variable"), "variable"), []).extend(values)
+        _extend(tests.setdefault(_text(block.get("variable"), "variable"), []), values)
     return found
+
+
+def _extend(found: list[str], values: list[str]) -> None:
+    """Adds what is new: principals and conditions are sets to the provider."""
+    found += [each for each in dict.fromkeys(values) if each not in found]
 
 
 def _text(value: Any, name: str) -> str:

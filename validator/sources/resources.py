@@ -29,18 +29,28 @@ READ = frozenset(
         "aws_iam_policy",
         "aws_iam_policy_attachment",
         "aws_iam_role",
+        "aws_iam_role_policies_exclusive",
         "aws_iam_role_policy",
         "aws_iam_role_policy_attachment",
+        "aws_iam_role_policy_attachments_exclusive",
+        "aws_iam_role_policy_attachments_exclusive",
         "aws_kms_alias",
+        "aws_kms_external_key",
         "aws_kms_grant",
         "aws_kms_key",
         "aws_kms_key_policy",
+        "aws_kms_replica_external_key",
+        "aws_kms_replica_key",
         "aws_security_group",
         "aws_security_group_rule",
         "aws_vpc_security_group_ingress_rule",
     ]
 )
 """The types of resource that an estate is made of."""
+
+
+_OTHER_KEYS = ("aws_kms_external_key", "aws_kms_replica_external_key", "aws_kms_replica_key")
+_EXCLUSIVE = ("aws_iam_role_policies_exclusive", "aws_iam_role_policy_attachments_exclusive")
 
 
 class Resource(Protocol):
@@ -90,6 +100,13 @@ class Resources:
         """The resources of one type, in the view's order."""
         return (resource for resource in self.seen if resource.type == type_)
 
+    def unread(self, *types: str) -> Unknown | None:
+        """Why a resource of these types, which are not read, hides what is; None if there is none."""
+        found = next((each for each in self.seen if each.type in types), None)
+        return (
+            None if found is None else Unknown(f"{found.address} is a {found.type}, not read here")
+        )
+
     def blind(self, *types: str) -> Unknown | None:
         """Why some resource of these types may be unseen, None if none may."""
         return next((self.missed[each] for each in (*types, "*") if each in self.missed), None)
@@ -99,7 +116,10 @@ def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Accou
     """A function that gives an account its keys, roles, templates and security groups."""
     names = {account.id: account.name for account in accounts}
     keys, key_names = _placed(
-        names, tuple(_keys(resources)), resources.blind("aws_kms_key"), key_name
+        names,
+        tuple(_keys(resources)),
+        resources.blind("aws_kms_key", *_OTHER_KEYS) or resources.unread(*_OTHER_KEYS),
+        key_name,
     )
     roles, _ = _placed(names, tuple(_roles(resources)), resources.blind("aws_iam_role"), role_name)
     own = {each.address: each.value("name") for each in resources.of_type("aws_security_group")}
@@ -212,17 +232,17 @@ def _keys(resources: Resources) -> Iterator[Key]:
 def _roles(resources: Resources) -> Iterator[Role]:
     attached: dict[str, list[str]] = {}
     permissions: dict[str, list[str | Unknown]] = {}
-    astray = resources.blind("aws_iam_role_policy_attachment", "aws_iam_policy_attachment")
+    several = ("aws_iam_policy_attachment", *_EXCLUSIVE)
+    astray = resources.blind("aws_iam_role_policy_attachment", *several)
+    astray = astray or resources.unread(*several)
     hidden = astray or resources.blind("aws_iam_role_policy", "aws_iam_policy")
-    for shared in resources.of_type("aws_iam_policy_attachment"):
-        astray = hidden = Unknown(f"{shared.address} attaches its policy to several roles at once")
+    policies = {each.address: each for each in resources.of_type("aws_iam_policy")}
     for attachment in resources.of_type("aws_iam_role_policy_attachment"):
         role = _one(attachment, "role", "aws_iam_role")
         arn = attachment.value("policy_arn")
         policy = _one(attachment, "policy_arn", "aws_iam_policy")
-        if isinstance(role, str) and isinstance(policy, str):
-            own = next(r for r in resources.of_type("aws_iam_policy") if r.address == policy)
-            permissions.setdefault(role, []).append(own.value("policy"))
+        if isinstance(role, str) and isinstance(policy, str) and policy in policies:
+            permissions.setdefault(role, []).append(policies[policy].value("policy"))
         elif isinstance(role, str) and isinstance(arn, str):
             attached.setdefault(role, []).append(arn)
             if ":iam::aws:policy/" not in arn:
@@ -324,7 +344,14 @@ def _ingress(value: Callable[[str], Any], address: str) -> Iterator[Ingress]:
         ("prefix_list_id", "prefix list"),
         ("prefix_list_ids", "prefix list"),
     ):
-        if value(attribute):
+        found = value(attribute)
+        if isinstance(found, Unknown) and attribute in {
+            "self",
+            "security_groups",
+            "prefix_list_ids",
+        }:
+            sources.append(found)  # it may be none
+        elif found:
             sources.append(kind)
     if not sources:
         sources.append(Unknown(f"{address} shows no source"))
@@ -385,7 +412,10 @@ def _rules(resource: Resource) -> tuple[PointInTimeRule, ...] | Unknown:
                 units=_text(rule.get("units"), f"{resource.address} has a rule without units"),
                 interval=_whole(rule.get("interval")),
                 retention=_whole(rule.get("retention_duration")),
-                enabled=True if enabled is None else enabled,
+                enabled=_boolean(
+                    True if enabled is None else enabled,
+                    f"{resource.address} has a rule that may be disabled",
+                ),
             )
         )
     return sorted_rules(found)
@@ -472,9 +502,11 @@ def _flag(resource: Resource, attribute: str, default: bool | None) -> bool | Un
     value = resource.value(attribute)
     if value is None:
         value = default
-    if isinstance(value, (bool, Unknown)):
-        return value
-    return Unknown(f"{resource.address} does not show {attribute}")
+    return _boolean(value, f"{resource.address} does not show {attribute}")
+
+
+def _boolean(value: Any, reason: str) -> bool | Unknown:
+    return value if isinstance(value, (bool, Unknown)) else Unknown(reason)
 
 
 def _number(value: Any, default: int | None = None) -> int | None | Unknown:

@@ -118,7 +118,10 @@ class WorkingDirectory:
         words = ["fmt", "-check", "-recursive", "-list=true", str(folder)]
         status = self._run(words, output.append, also=(3,))
         files = sorted(
-            line.strip() for line in output if line.strip().endswith((".tf", ".tfvars", ".hcl"))
+            # Terraform names them from the folder that it runs in.
+            os.path.normpath(self._directory / line.strip())
+            for line in output
+            if line.strip().endswith((".tf", ".tfvars", ".hcl"))
         )
         if status != 0 and not files:
             raise ToolError(_explained("fmt", status, "".join(output).strip() or "it said nothing"))
