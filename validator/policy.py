@@ -6,6 +6,7 @@ know (an operator, a condition key that the request does not settle, a policy va
 an unknown Allow is not an allowance, and an unknown Deny is not the absence of one.
 """
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -109,6 +110,8 @@ class Decision:
     reason: str
 
 
+# Many invariants ask for the same few policies.
+@functools.lru_cache(maxsize=256)
 def parse(text: str) -> Policy:
     """The policy that JSON text writes; raises SourceError for anything that AWS would refuse."""
     if len(text) > LARGEST:

@@ -11,8 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from validator.errors import UsageError
 from validator.findings import Finding, Message, Outcome, Verdict, Waived
 from validator.model import View
@@ -120,6 +118,8 @@ class Waivers:
 
 def read(file: Path, today: date, known_invariants: Collection[str]) -> Waivers:
     """The waivers of a `waivers.yaml`, none if there is no such file; never raises for its content."""
+    import yaml  # takes a moment that most envs need not spend
+
     try:
         content = _content(file)
         root = None if content is None else yaml.compose(content, Loader=yaml.SafeLoader)
@@ -130,7 +130,7 @@ def read(file: Path, today: date, known_invariants: Collection[str]) -> Waivers:
         return Waivers(broken=(_broken(WELL_FORMED, FILE_NAME, where, [f"Not YAML: {problem}."]),))
     if root is None:
         return Waivers()
-    if not isinstance(root, yaml.SequenceNode):
+    if root.id != "sequence":
         text = "The file is not a list of waivers."
         return Waivers(broken=(_broken(WELL_FORMED, FILE_NAME, _where(file, root), [text]),))
     known = frozenset(known_invariants) - {each.name for each in STATEMENTS}
@@ -262,14 +262,14 @@ def _sorted_out(entries: list[Waiver | Finding], today: date) -> Waivers:
 def _entry(file: Path, number: int, node: Any, known: frozenset[str]) -> Waiver | Finding:
     """The waiver that a node of the list writes, or the finding that says what is wrong with it."""
     where, name = _where(file, node), f"entry {number}"
-    if not isinstance(node, yaml.MappingNode):
+    if node.id != "mapping":
         return _broken(WELL_FORMED, name, where, ["The entry is not a map."])
     problems: list[str] = []
     values: dict[str, str] = {}
     views: tuple[View, ...] = _VIEWS
     seen: set[str] = set()
     for key_node, value_node in node.value:
-        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "(not a word)"
+        key = key_node.value if key_node.id == "scalar" else "(not a word)"
         if key in seen:
             problems.append(f"{key!r} stands twice.")
         elif key not in (*_REQUIRED, *_OPTIONAL):
@@ -327,14 +327,14 @@ def _is_day(text: str) -> bool:
 
 def _scalars(node: Any) -> Iterator[str]:
     """The texts of a YAML list; nothing for anything else, "" for what is no text in it."""
-    if isinstance(node, yaml.SequenceNode):
+    if node.id == "sequence":
         for each in node.value:
             yield _text(each) or ""
 
 
 def _text(node: Any) -> str | None:
     """The text of a YAML scalar as it is written, None for a blank, a null, a list or a map."""
-    if not isinstance(node, yaml.ScalarNode) or node.tag not in _TEXT_TAGS:
+    if node.id != "scalar" or node.tag not in _TEXT_TAGS:
         return None
     text = str(node.value)
     return text if text.strip() else None

@@ -27,9 +27,8 @@ def file_name(name: str) -> str:
     return f"report.{_SUFFIXES.get(name, name)}"
 
 
-def combined(name: str, runs: Sequence[Run]) -> str:
-    """The runs as one report; a single run is the report of its own."""
-    reports = [REPORTS[name](run) for run in runs]
+def combined(name: str, reports: Sequence[str]) -> str:
+    """The reports of several runs as one of the same format; a single one stays as it is."""
     return reports[0] if len(reports) == 1 else COMBINED.get(name, combined_text)(reports)
 
 

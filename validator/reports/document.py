@@ -1,8 +1,10 @@
 """What every report shows, as plain data: the estate's capacity, its changes and the findings."""
 
+import functools
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -22,7 +24,7 @@ SCHEMA_VERSION = 1
 """The version of `report.schema.json`; it grows with every change that could break a reader."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """One command's run: what it judged, on which AWS, and how it came out.
 
@@ -42,12 +44,21 @@ class Run:
     base: Json | Unknown | None = None
     docs: str | None = None
 
+    @functools.cached_property
+    def document(self) -> Json:
+        """What `document` says of the run, made once for all its reports."""
+        return _document(self)
+
 
 def document(run: Run) -> Json:
-    """The run as JSON-ready data; numbers that the view cannot see are None.
+    """The run as JSON-ready data, to be read only; numbers that the view cannot see are None.
 
     Every text is free of the checkout's path and of what UTF-8 cannot carry.
     """
+    return run.document
+
+
+def _document(run: Run) -> Json:
     waived = sum(finding.waived is not None for finding in run.verdict.findings)
     counts = {outcome.value: run.verdict.count(outcome) for outcome in Outcome}
     counts[Outcome.HOLDS.value] -= waived
@@ -68,7 +79,7 @@ def document(run: Run) -> Json:
         "findings": [_finding(finding, run.today) for finding in run.verdict.findings],
         "notes": list(run.notes),
     }
-    cleaned: Json = _cleaned(data, _checkout(run.root))
+    cleaned: Json = _cleaned(data, _cleaner(run.root))
     cleaned["where"] = _without_folders(cleaned["where"])
     for finding in cleaned["findings"]:
         for placed in (finding, *finding["messages"]):
@@ -221,22 +232,31 @@ def _total(numbers: list[int | None]) -> int | None:
     return sum(known_numbers) if len(known_numbers) == len(numbers) else None
 
 
-def _checkout(root: Path | None) -> re.Pattern[str] | None:
-    """What the checkout's own path looks like in a text, None if it is not known."""
-    if root is None or root == root.parent:
-        return None
-    return re.compile(rf"(?<![\w./-]){re.escape(str(root))}(?:(/)(?=\S)|/?(?![\w.-]))")
+def _cleaner(root: Path | None) -> Callable[[str], str]:
+    """A function that frees a text of the checkout's path and of what UTF-8 cannot carry."""
+    checkout = None
+    if root is not None and root != root.parent:
+        own = re.escape(str(root))
+        checkout = re.compile(rf"(?<![\w./-]){own}(?:(/)(?=\S)|/?(?![\w.-]))")
+
+    @functools.cache  # most texts stand in many findings
+    def clean(text: str) -> str:
+        text = text.encode(errors="replace").decode()
+        if checkout is None:
+            return text
+        return checkout.sub(lambda found: "" if found[1] else ".", text)
+
+    return clean
 
 
-def _cleaned(value: Any, checkout: re.Pattern[str] | None) -> Any:
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value)
     if isinstance(value, dict):
-        return {_cleaned(k, checkout): _cleaned(each, checkout) for k, each in value.items()}
+        return {clean(key): _cleaned(each, clean) for key, each in value.items()}
     if isinstance(value, list):
-        return [_cleaned(each, checkout) for each in value]
-    if not isinstance(value, str):
-        return value
-    text = value.encode(errors="replace").decode()
-    return text if checkout is None else checkout.sub(lambda found: "" if found[1] else ".", text)
+        return [_cleaned(each, clean) for each in value]
+    return value
 
 
 def _without_folders(where: str) -> str:

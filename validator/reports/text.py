@@ -196,4 +196,7 @@ def _print_waived(console: Console, findings: list[Json]) -> None:
 
 def _print(console: Console, line: str | Text) -> None:
     """A line that the terminal wraps, so that whoever copies it copies it whole."""
-    console.print(line, markup=False, soft_wrap=True)
+    if isinstance(line, str):
+        console.file.write(f"{line}\n")  # thousands of them, and nothing in them to style
+    else:
+        console.print(line, markup=False, soft_wrap=True)
