@@ -123,6 +123,9 @@ CASES = [
     *(Case(TRUST, "/".join(both), planned("aws_iam_role", *both, changed=("tags",), address=ROLE_ADDRESS), VIOLATED) for both in REPLACED),
     Case(TRUST, "another role replaced", planned("aws_iam_role", "delete", "create", changed=("path",), address=OTHER_ROLE_ADDRESS), HOLDS),
     Case(TRUST, "a role that had another name", planned("aws_iam_role", "delete", "create", changed=("name",), address=OTHER_ROLE_ADDRESS), VIOLATED),
+    Case(TRUST, "a role replaced without a word of what changed", planned("aws_iam_role", "delete", "create", address=OTHER_ROLE_ADDRESS), VIOLATED),
+    Case(TRUST, "a role whose name is not seen", replace(with_deployer(role_name=UNSEEN), changes=updated("aws_iam_role", "assume_role_policy", address=OTHER_ROLE_ADDRESS).changes), VIOLATED),
+    Case(TRUST, "an attachment left behind", planned("aws_iam_role_policy_attachment", "create", "forget"), HOLDS),
     Case(TRUST, "a policy detached", planned("aws_iam_role_policy_attachment", "delete"), VIOLATED),
     Case(TRUST, "a policy attached anew", planned("aws_iam_role_policy_attachment", "delete", "create"), VIOLATED),
     Case(TRUST, "a list of policies changed", updated("aws_iam_role_policy_attachments_exclusive", "policy_arns"), VIOLATED),
@@ -157,6 +160,24 @@ def test_a_number_that_is_not_known_stays_violated_and_says_so() -> None:
     blind = replace(whole, staging=(replace(whole.staging[0], planned=UNSEEN),))
     assert outcome(KEY, blind) is VIOLATED
     assert UNSEEN.reason in messages(KEY, blind)[0].text
+
+
+SENTENCES = [
+    (KEY, planned("aws_kms_key", "delete", account=UNSEEN), f"does not show ({UNSEEN.reason})"),
+    (RESYNCHRONISED, planned("aws_kms_key", "create", "delete"), "replaced by another key"),
+    (RESYNCHRONISED, planned(TEMPLATE_TYPE, "create", "delete"), "the whole template"),
+    (RESYNCHRONISED, updated(TEMPLATE_TYPE, "tags", "ebs_encryption"), "changes ebs_encryption."),
+    (TRUST, planned("aws_iam_role", "delete"), "(which may be a staging role) is destroyed"),
+    (TRUST, updated("aws_iam_role", "assume_role_policy", address=ROLE_ADDRESS), f"({STAGING_ROLE}) trusts otherwise"),
+    (KEY, planned("aws_kms_key", "vanish"), "vanish to aws_kms_key.this"),
+    (KEY, planned("aws_kms_key"), "nothing to aws_kms_key.this"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("invariant", "of", "part"), SENTENCES, ids=[s[2] for s in SENTENCES])
+def test_the_finding_says_what_is_done(invariant: str, of: Estate, part: str) -> None:
+    (message,) = messages(invariant, of)
+    assert part in message.text
 
 
 @pytest.mark.parametrize("invariant", [RESYNCHRONISED, DISCONNECTED])

@@ -138,6 +138,8 @@ CASES = [
     Case(SHARES, "both actions by name", change(1, "Action", ["kms:ReEncryptFrom", "kms:ReEncryptTo"]), HOLDS),
     Case(SHARES, "mixed-case condition keys", change(1, "Condition", {"StringEquals": {"KMS:viaservice": VIA["kms:ViaService"], "kms:calleraccount": STAGING}}), HOLDS),
     Case(SHARES, "one of several principals", change(1, "Principal.AWS", [root(ORCHESTRATION), ROLE]), HOLDS),
+    Case(SHARES, "the role's ARN as condition", change(1, "Condition.ArnEquals", {"aws:PrincipalArn": ROLE}), HOLDS),
+    Case(SHARES, "another ARN as condition", change(1, "Condition.ArnEquals", {"aws:PrincipalArn": f"{ROLE}0"}), VIOLATED),
     Case(SHARES, "no statement for the role", without(1), VIOLATED),
     Case(SHARES, "its account's root instead", change(1, "Principal.AWS", root(STAGING)), VIOLATED),
     Case(SHARES, "its bare account id instead", change(1, "Principal.AWS", STAGING), VIOLATED),
@@ -192,6 +194,7 @@ CASES = [
     Case(TARGET_CAN, "a deny that takes it away", plus(**deny(Principal={"AWS": root(TARGET)})), VIOLATED),
     Case(TARGET_CAN, "a deny for all but the staging account", plus(**deny(Principal=None, NotPrincipal={"AWS": root(STAGING)})), VIOLATED),
     Case(TARGET_CAN, "a canonical user", change(2, "Principal", {"CanonicalUser": "a" * 64}), UNKNOWN),
+    Case(TARGET_CAN, "one of its principals only", change(2, "Condition.ArnEquals", {"aws:PrincipalArn": f"arn:aws:iam::{TARGET}:role/r"}), UNKNOWN),
     Case(TARGET_CAN, "a policy variable", change(2, CALLER, "${aws:PrincipalAccount}"), UNKNOWN),
     Case(TARGET_CAN, "a policy not seen", with_key(policy=UNSEEN), UNKNOWN),
     Case(SHARED, "the whole EBS set", complete(), HOLDS),
@@ -342,6 +345,7 @@ def test_the_statement_to_paste_mends_what_is_missing(case: Case, fix: str) -> N
     account = case.estate.target if of_target else case.estate.staging[0]
     (before,) = account.keys  # type: ignore[misc]
     statements = json.loads(before.policy)["Statement"]  # type: ignore[arg-type]
+    assert all(each["Action"] for each in pasted(fix))
     mended = (with_shared_key if of_target else with_key)(
         policy=document(*statements, *pasted(fix)), where=before.where
     )

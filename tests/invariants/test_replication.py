@@ -126,6 +126,9 @@ CASES = [
     Case(CLOSED, "just outside a range", with_group(*ingress("0.0.0.0/0", first=1501, last=65535)), HOLDS),
     Case(CLOSED, "all protocols", with_group(*ingress("0.0.0.0/0", "-1", None, None)), VIOLATED),
     Case(CLOSED, "all protocols with ports of 0", with_group(*ingress("0.0.0.0/0", "-1", 0, 0)), VIOLATED),
+    Case(CLOSED, "all protocols by that word", with_group(*ingress("0.0.0.0/0", "all", None, None)), VIOLATED),
+    Case(CLOSED, "TCP without a first port", with_group(*ingress("0.0.0.0/0", first=None, last=443)), VIOLATED),
+    Case(CLOSED, "TCP without a last port", with_group(*ingress("0.0.0.0/0", first=8080, last=None)), VIOLATED),
     Case(CLOSED, "TCP by its number", with_group(*ingress("0.0.0.0/0", "6")), VIOLATED),
     Case(CLOSED, "TCP in capitals", with_group(*ingress("0.0.0.0/0", "TCP")), VIOLATED),
     Case(CLOSED, "DRS's default group", with_template(default_security_group=True), VIOLATED),
@@ -153,8 +156,9 @@ def test_the_target_is_looked_at_like_a_staging_account() -> None:
     assert TARGET in message.text
 
 
-def test_the_rules_to_paste_are_legal_and_as_declared() -> None:
-    (message,) = messages(LEGAL, replace(rules(MINUTE), point_in_time_days=30))
+@pytest.mark.parametrize("declared", [30, 0, 366, UNSEEN], ids=str)
+def test_the_rules_to_paste_are_legal_and_as_declared(declared: Any) -> None:
+    (message,) = messages(LEGAL, replace(rules(MINUTE), point_in_time_days=declared))
     assert message.fix is not None
     pasted = hcl2.loads(message.fix + "\n")["pit_policy"]
     made = tuple(
@@ -163,6 +167,5 @@ def test_the_rules_to_paste_are_legal_and_as_declared() -> None:
         )
         for r in pasted
     )
-    mended = replace(rules(*made), point_in_time_days=30)
-    assert outcome(LEGAL, mended) is HOLDS
-    assert all("staging" not in m.text for m in messages(KEPT, mended) if "444455556666" in m.text)
+    assert outcome(LEGAL, rules(*made)) is HOLDS
+    assert (made[-1].retention == declared) == (declared == 30)

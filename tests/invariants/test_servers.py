@@ -17,6 +17,7 @@ from tests.invariants.complete import (
     Case,
     complete,
     instance,
+    messages,
     outcome,
     with_estate,
     with_staging,
@@ -160,6 +161,18 @@ def test_each_server_has_a_finding_of_its_own() -> None:
     findings = judge(live((ONE, TWO), ()), [i for i in INVARIANTS if i.name == MISSING]).findings
     assert {f.subject for f in findings} == {ONE.arn, TWO.arn}
     assert {f.outcome for f in findings} == {Outcome.VIOLATED}
+
+
+def test_a_server_is_called_by_its_hostname_where_that_is_seen() -> None:
+    for hostname, called in ((ONE.hostname, f"{ONE.hostname} ({ONE.arn})"), (UNSEEN, ONE.arn)):
+        (message,) = messages(MISSING, bare(hostname=hostname))
+        assert called in message.text
+
+
+def test_an_extension_error_is_told_in_aws_words() -> None:
+    broken = extended(TARGET, ONE, BROKEN)
+    (message,) = messages(HEALTHY, live((ONE,), (broken,)))
+    assert broken.error and broken.error in message.text
 
 
 STANDINGS = [

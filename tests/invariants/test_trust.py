@@ -116,6 +116,12 @@ def may_not_on(number: int, resource: str) -> Estate:
     return with_deployer(permissions=(document(*statements),))
 
 
+BUT_DRS = {
+    "Effect": "Allow",
+    "NotPrincipal": {"Service": "drs.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
+
 AGENT_ROLE = {
     "role_name": f"DRSCrossAccountAgentRole_{ORCHESTRATION}",
     "path": "/service-role/",
@@ -156,6 +162,7 @@ CASES = [
     Case(COMPLETE, "an external id that DRS does not have", change("Condition.StringEquals", {"sts:ExternalId": "abc"}), VIOLATED),
     Case(COMPLETE, "a deny", trusting(trust_statement(), trust_statement() | {"Effect": "Deny"}), VIOLATED),
     Case(COMPLETE, "a deny outside an organization", trusting(trust_statement(), {"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1"}}}), UNKNOWN),
+    Case(COMPLETE, "a deny outside the principal's organization", trusting(trust_statement(), {"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}}), UNKNOWN),
     Case(COMPLETE, "a Resource, which IAM refuses", change("Resource", "*"), UNKNOWN),
     Case(COMPLETE, "a name not seen", with_staging_role(role_name=UNSEEN), UNKNOWN),
     Case(COMPLETE, "a path not seen", with_staging_role(path=UNSEEN), UNKNOWN),
@@ -179,6 +186,9 @@ CASES = [
     Case(ONLY, "an account besides", trusting(trust_statement(), trust_statement() | {"Principal": {"AWS": TARGET}}), VIOLATED),
     Case(ONLY, "another service besides", change("Principal", {"Service": ["drs.amazonaws.com", "ec2.amazonaws.com"]}), VIOLATED),
     Case(ONLY, "everyone but a few", trusting(trust_statement(), {"Effect": "Allow", "NotPrincipal": {"AWS": TARGET}, "Action": "sts:AssumeRole"}), VIOLATED),
+    Case(ONLY, "everyone but DRS", trusting(trust_statement(), BUT_DRS), VIOLATED),
+    Case(ONLY, "a deny for everyone but DRS", trusting(trust_statement(), BUT_DRS | {"Effect": "Deny"}), HOLDS),
+    Case(ONLY, "a deny for an account", trusting(trust_statement(), named(STRANGER) | {"Effect": "Deny"}), HOLDS),
     Case(ONLY, "an operator not known", trusting({**trust_statement(), "Condition": {"StringAlmost": {"aws:SourceAccount": TARGET}}}), UNKNOWN),
     Case(ONLY, "no role", with_staging(roles=()), UNKNOWN),
     Case(ONLY, "a trust policy not seen", with_staging_role(trust=UNSEEN), UNKNOWN),
@@ -198,6 +208,7 @@ CASES = [
     Case(EXACT, "any role", deployed_by(named(f"arn:aws:iam::{ORCHESTRATION}:role/*")), VIOLATED),
     Case(EXACT, "everyone", deployer("Principal", "*"), VIOLATED),
     Case(EXACT, "everyone but one", deployed_by({"Effect": "Allow", "NotPrincipal": {"AWS": TARGET}, "Action": "sts:AssumeRole"}), VIOLATED),
+    Case(EXACT, "everyone but a service", deployed_by(BUT_DRS), VIOLATED),
     Case(EXACT, "only where the key exists", deployer("Condition", {"ArnEqualsIfExists": {"aws:PrincipalArn": DEPLOYER}, "StringEquals": {"sts:ExternalId": "abc"}}), VIOLATED),
     Case(EXACT, "a trust policy not seen", with_deployer(trust=UNSEEN), UNKNOWN),
     Case(EXACT, "roles not seen", with_staging(roles=UNSEEN), UNKNOWN),
@@ -215,10 +226,13 @@ CASES = [
     Case(EXTERNAL, "a second statement without", deployed_by(deployer_trust(), {**named(DEPLOYER), "Condition": {}}), VIOLATED),
     Case(EXTERNAL, "a second statement that only tags", deployed_by(deployer_trust(), {**named(DEPLOYER), "Action": "sts:TagSession", "Condition": {}}), HOLDS),
     Case(EXTERNAL, "a role that DRS's agents assume", with_deployer(**AGENT_ROLE), HOLDS),
+    Case(EXTERNAL, "everyone but a service", deployed_by(BUT_DRS), VIOLATED),
+    Case(EXTERNAL, "another name on its path", with_deployer(**{**AGENT_ROLE, "role_name": "drs"}), VIOLATED),
     Case(EXTERNAL, "its name on another path", with_deployer(**{**AGENT_ROLE, "path": "/"}), VIOLATED),
     Case(EXTERNAL, "everyone but one", deployed_by({"Effect": "Allow", "NotPrincipal": {"AWS": TARGET}, "Action": "sts:AssumeRole"}), VIOLATED),
     Case(EXTERNAL, "a trust policy not seen", with_deployer(trust=UNSEEN), UNKNOWN),
     Case(ADMITS, "roles of the estate and DRS", complete(), HOLDS),
+    Case(ADMITS, "a bare account id of the estate", deployer("Principal.AWS", ORCHESTRATION), HOLDS),
     Case(ADMITS, "a stranger denied", deployed_by(deployer_trust(), {**named(STRANGER), "Effect": "Deny"}), HOLDS),
     Case(ADMITS, "a stranger", deployed_by(named(STRANGER)), VIOLATED),
     Case(ADMITS, "an account of another partition", deployed_by(named(DEPLOYER.replace(":aws:", ":aws-cn:"))), VIOLATED),
@@ -236,7 +250,8 @@ CASES = [
     Case(ACTIONS, "a whole service", may_also(Action=["drs:DescribeJobs", "iam:*"]), VIOLATED),
     Case(ACTIONS, "a whole service on one resource", may_also(Action="kms:?*", Resource="arn:aws:kms:us-west-2:444455556666:key/1"), VIOLATED),
     Case(ACTIONS, "every service's reads", may_also(Action="*:Get*"), VIOLATED),
-    Case(ACTIONS, "all but some", without_action(0, NotAction="iam:*"), VIOLATED),
+    Case(ACTIONS, "the reads of services that look alike", may_also(Action="ia?:GetRole"), VIOLATED),
+    Case(ACTIONS, "all but some", without_action(0, NotAction="iam:CreateUser"), VIOLATED),
     Case(ACTIONS, "permissions not seen", with_deployer(permissions=UNSEEN), UNKNOWN),
     Case(ACTIONS, "permissions that are no JSON", with_deployer(permissions=("{",)), UNKNOWN),
     Case(ATTACHES, "what it needs", complete(), HOLDS),
@@ -284,7 +299,10 @@ CASES = [
     Case(SEND, "no command at all", with_deployer(permissions=()), HOLDS),
     Case(SEND, "a document of its own", may(1, "Resource", f"arn:aws:ssm:{SOURCE_REGION}:{STAGING}:document/drs-install"), HOLDS),
     Case(SEND, "any document", may(1, "Resource", f"arn:aws:ssm:{SOURCE_REGION}::document/*"), VIOLATED),
-    Case(SEND, "a document that is any command", may(1, "Resource", f"arn:aws:ssm:{SOURCE_REGION}::document/AWS-RunShellScript"), VIOLATED),
+    *(
+        Case(SEND, f"{name}, which is any command", may(1, "Resource", f"arn:aws:ssm:{SOURCE_REGION}::document/{name}"), VIOLATED)
+        for name in ("AWS-RunDocument", "AWS-RunPowerShellScript", "AWS-RunRemoteScript", "AWS-RunShellScript")
+    ),
     Case(SEND, "a document by variable", may(1, "Resource", "arn:aws:ssm:us-east-1::document/${aws:PrincipalTag/document}"), VIOLATED),
     Case(SEND, "anything", may(1, "Resource", "*"), VIOLATED),
     Case(SEND, "anything that is tagged", may(2, "Resource", "*"), VIOLATED),

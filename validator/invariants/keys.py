@@ -32,8 +32,6 @@ SHARED_ALIAS = "alias/drs-shared-ebs-key"
 SHORTEST_WINDOW = 14
 """Days that a key scheduled for deletion must wait: see `key_deletion_can_be_noticed`."""
 
-_ALLOWED = {Outcome.ALLOWED, Outcome.ALLOWED_FOR_ACCOUNT}
-
 
 def replication_key(account: Account) -> Key:
     """The key that the account's replication template encrypts with, as far as the view sees it.
@@ -90,7 +88,7 @@ def _arn(key: Key) -> str:
 
 
 def _refused(
-    key: Key, principal: str, actions: tuple[str, ...], accepted: set[Outcome], estate: Estate
+    key: Key, principal: str, actions: tuple[str, ...], estate: Estate
 ) -> tuple[dict[str, Decision], Unseen | None]:
     """The actions that the key's policy refuses to `principal` when EC2 acts for it, and why.
 
@@ -119,7 +117,7 @@ def _refused(
         decision = policy.evaluate(document, request)
         if decision.outcome is Outcome.UNKNOWN:
             undecided.append(f"{action}: {decision.reason}")
-        elif decision.outcome not in accepted:
+        elif decision.outcome is not Outcome.ALLOWED:
             refused[action] = decision
     reason = f"what {key.name} lets {principal} do ({'; '.join(undecided)})"
     return refused, Unseen(reason) if undecided else None
@@ -265,7 +263,7 @@ def staging_role_can_share_snapshots(pair: Pair, estate: Estate) -> Iterator[Mes
     """
     role = staging_role_arn(pair, estate)
     key = replication_key(pair.staging)
-    refused, unseen = _refused(key, role, REENCRYPT, {Outcome.ALLOWED}, estate)
+    refused, unseen = _refused(key, role, REENCRYPT, estate)
     if refused:
         fix = _paste(f"StagingRoleShares{pair.target.id}", role, refused, estate)
         yield Message(f"{role} may not share through EC2: {_because(refused)}.", key.where, fix)
@@ -304,7 +302,7 @@ def target_can_use_the_replication_key(pair: Pair, estate: Estate) -> Iterator[M
     """
     root = _root(pair.target.id, estate.recovery_region)
     key = replication_key(pair.staging)
-    refused, unseen = _refused(key, root, REENCRYPT, _ALLOWED, estate)
+    refused, unseen = _refused(key, root, REENCRYPT, estate)
     if refused:
         fix = _paste(f"TargetUses{pair.target.id}", root, refused, estate)
         yield Message(
@@ -336,7 +334,7 @@ def staging_account_can_use_the_shared_key(pair: Pair, estate: Estate) -> Iterat
             key.where,
         )
     root = _root(pair.staging.id, estate.recovery_region)
-    refused, unseen = _refused(key, root, (*EBS_USE, GRANT), _ALLOWED, estate)
+    refused, unseen = _refused(key, root, (*EBS_USE, GRANT), estate)
     if refused:
         fix = _paste(f"StagingUses{pair.staging.id}", root, refused, estate)
         yield Message(
@@ -517,7 +515,7 @@ def owner_keeps_administration(key: Key, _: Estate) -> Iterator[Message]:
         decision = policy.evaluate(document, request)
         if decision.outcome is Outcome.UNKNOWN:
             undecided.append(f"{action}: {decision.reason}")
-        elif decision.outcome not in _ALLOWED:
+        elif decision.outcome is not Outcome.ALLOWED:
             denied = decision.outcome is Outcome.DENIED
             yield Message(
                 f"{root} may not {action}: {decision.reason}.",

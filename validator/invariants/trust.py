@@ -80,7 +80,6 @@ def _drs_may(document: Policy, action: str, context: dict[str, Values], where: s
         context=context,
         absent=frozenset(
             {
-                "aws:PrincipalOrgID",
                 "aws:SourceAccount",
                 "aws:SourceArn",
                 "sts:ExternalId",
