@@ -114,4 +114,5 @@ def replication_template(account_id: str, key: str) -> ReplicationTemplate:
         public_ip=False,
         default_security_group=False,
         security_groups=("group",),
+        replicates_new_disks=True,
     )

@@ -339,6 +339,7 @@ def _flat(piece: str) -> str:
 # Resources: keys, roles, templates and security groups.
 
 FIRST, SECOND, THIRD = (block(TEMPLATE, f"rule_id            = {n}") for n in (1, 2, 3))
+INGRESS = block(SERVERS, "Replicated data")
 _MORE_ROLES = f"""resource "aws_iam_role" "more" {{
   for_each = toset([for number in range({TRUSTED_ACCOUNTS.value}) : format("2%011d", number)])
 
@@ -397,6 +398,11 @@ RESOURCES = [
     ("port 1500 open to half the world", SERVERS, "= each.value", '= "128.0.0.0/1"', "port-1500-is-closed-to-the-world"),
     ("all ports open to the world over IPv6", SERVERS, "cidr_ipv4         = each.value", 'cidr_ipv6         = "::/0"', "port-1500-is-closed-to-the-world"),
     ("a rule of its own that lets the world in", SERVERS, '  vpc_id      = aws_vpc.this.id\n', '  vpc_id      = aws_vpc.this.id\n\n  ingress {\n    cidr_blocks = ["0.0.0.0/0"]\n    from_port   = 0\n    protocol    = "-1"\n    to_port     = 0\n  }\n', "port-1500-is-closed-to-the-world"),
+    ("no way in", SERVERS, INGRESS, "", "agents-reach-port-1500"),
+    ("a way in over UDP", SERVERS, INGRESS, INGRESS.replace('"tcp"', '"udp"'), "agents-reach-port-1500"),
+    ("a way in by another port", SERVERS, INGRESS, INGRESS.replace("1500", "443"), "agents-reach-port-1500"),
+    ("source servers nowhere", TFVARS, 'source_cidrs           = ["10.0.0.0/8"]', "source_cidrs           = []", "agents-reach-port-1500"),
+    ("new disks left out", TEMPLATE, "auto_replicate_new_disks                = true", "auto_replicate_new_disks                = false", "new-disks-are-replicated"),
 ]  # fmt: skip
 
 
@@ -408,6 +414,9 @@ def _resources() -> Iterator[Mutant]:
 # What the code does not say: never a pass.
 
 UNSEEN = [
+    ("a way in from a prefix list", SERVERS, "cidr_ipv4         = each.value", 'prefix_list_id    = "pl-0123456789abcdef0"', "agents-reach-port-1500"),
+    ("a prefix list that may hold the world", SERVERS, "cidr_ipv4         = each.value", 'prefix_list_id    = "pl-0123456789abcdef0"', "port-1500-is-closed-to-the-world"),
+    ("no word on new disks", TEMPLATE, "  auto_replicate_new_disks                = true\n", "", "new-disks-are-replicated"),
     ("a key policy from another file", KEY, "data.aws_iam_policy_document.this.json", 'file("${path.module}/policy.json")', "target-can-use-the-replication-key"),
     ("a key without a policy of its own", KEY, "  policy                  = data.aws_iam_policy_document.this.json\n", "", "key-admits-only-the-estate"),
     ("a grant past the key's policy", KEY, 'resource "aws_kms_alias" "this"', f'resource "aws_kms_grant" "this" {{\n  grantee_principal = "{STRANGERS_ROOT}"\n  key_id            = aws_kms_key.this.key_id\n  operations        = ["Decrypt"]\n}}\n\nresource "aws_kms_alias" "this"', "key-admits-only-the-estate"),
@@ -594,7 +603,7 @@ def _providers() -> Iterator[Mutant]:
                 ("in a third Region", "provider-acts-in-a-declared-region", "region              = var.", "region              = \"eu-west-1\" # "),
             ]  # fmt: skip
             # The code view knows no provider that is held to nothing.
-            yield changed(f"provider {alias}: held to no account", HELD, file, whole, guard, "", "unknown")  # fmt: skip
+            yield changed(f"provider {alias}: held to no account", HELD, file, whole, guard, "")  # fmt: skip
             for name, invariant, old, new in rows:
                 yield changed(f"provider {alias}: {name}", invariant, file, whole, old, new)
 
@@ -636,6 +645,7 @@ HARMLESS: dict[str, Edit] = {
     "statements in another order": _moved(KEY_POLICY, _dynamic(KEY_POLICY, "StagingRoleShares"), "\n", _dynamic(KEY_POLICY, "TargetUses")),
     "conditions in another order": _moved(TRUST, _TRUST[0], "\n", _TRUST[1]),
     "rules in another order": _moved(TEMPLATE, FIRST, "\n", SECOND),
+    "ports around the one": Edit(SERVERS, INGRESS, INGRESS.replace("from_port         = 1500", "from_port         = 1024")),
     "other spaces": Edit(TEMPLATE, "ebs_encryption                          = ", "ebs_encryption="),
     "CRLF line ends": Edit(KEY, text(KEY), text(KEY).replace("\n", "\r\n")),
     "a tag": Edit(KEY, "  depends_on", _TAGGED),

@@ -82,3 +82,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         project.write(file, "\ud800")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+ON_GITHUB = {
+    "GITHUB_SERVER_URL": "https://git.example",
+    "GITHUB_REPOSITORY": "team/estate",
+    "GITHUB_SHA": "0123abc",
+}
+
+
+def test_the_pages_have_an_address_where_the_checkout_has_one(env: project.Env) -> None:
+    assert project.pages(env.root, ON_GITHUB) is None  # another repository's checkout has none
+    (env.root / project.PAGES).mkdir(parents=True)
+    found = project.pages(env.root, ON_GITHUB)
+    assert found == "https://git.example/team/estate/blob/0123abc/docs/invariants"
+    for name in ON_GITHUB:
+        assert project.pages(env.root, {**ON_GITHUB, name: ""}) is None

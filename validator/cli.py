@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -777,6 +778,8 @@ def _account_ids(declared: Declared) -> tuple[str, ...]:
 
 def _rendered(run: Run) -> _Reported:
     """The run with its report in every format."""
+    assert run.root is not None
+    run = replace(run, docs=project.pages(run.root, os.environ))
     return run, {name: report(run) for name, report in REPORTS.items()}
 
 

@@ -188,9 +188,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """One way into a security group: ports inclusive, `source` a CIDR range or another group's id.
+    """One way into a security group: ports inclusive.
 
-    `protocol` is "tcp", "udp", "icmp" or "-1" for all of them, which has no ports (None).
+    `source` is a CIDR range, "security group" or "prefix list". `protocol` is "tcp", "udp", "icmp"
+    or "-1" for all of them, which has no ports (None).
     """
 
     protocol: str | Unknown
@@ -228,7 +229,8 @@ class ReplicationTemplate:
     """The replication configuration template of one account and Region, which seeds new servers.
 
     `key` is the `Key.name` of the key that it encrypts with, None where it names none;
-    `security_groups` are `SecurityGroup.name`s.
+    `security_groups` are `SecurityGroup.name`s. `replicates_new_disks` is true where a disk that a
+    server gets later is replicated too.
     """
 
     name: str
@@ -242,14 +244,15 @@ class ReplicationTemplate:
     public_ip: bool | Unknown
     default_security_group: bool | Unknown
     security_groups: tuple[str, ...] | Unknown
+    replicates_new_disks: bool | Unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One configuration of the AWS provider: which account and Region it may act in.
 
-    `allowed` are its `allowed_account_ids`, `role_account_id` is the account of the role that it
-    assumes, None where it assumes none.
+    `allowed` are its `allowed_account_ids`, none where it does not set them. `role_account_id` is
+    the account of the role that it assumes, None where it assumes none.
     """
 
     name: str

@@ -4,12 +4,29 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from validator.errors import SourceError, UsageError
 
 _INPUTS = ("*.tf", "*.tfvars", "*.hcl", "*.json", "*.tftpl")
+
+
+PAGES = Path("docs", "invariants")
+"""Where a checkout keeps the pages on the invariants."""
+
+
+def pages(root: Path, environment: Mapping[str, str]) -> str | None:
+    """The web address of the checkout's own pages on the invariants, None where it is not known.
+
+    GitHub Actions tells it; the pages of another repository's checkout are not there.
+    """
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA")
+    server, repository, revision = (environment.get(name) for name in names)
+    if not (server and repository and revision and (root / PAGES).is_dir()):
+        return None
+    return f"{server}/{repository}/blob/{revision}/{PAGES.as_posix()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ ONE, RECOVERY = "account-has-one-template", "template-is-in-the-recovery-region"
 CUSTOM, LEGAL = "staging-template-encrypts-custom", "point-in-time-policy-is-legal"
 KEPT, PRIVATE = "points-in-time-are-kept-as-declared", "replication-stays-private"
 EXIST, CLOSED = "template-security-groups-exist", "port-1500-is-closed-to-the-world"
+REACH, DISKS = "agents-reach-port-1500", "new-disks-are-replicated"
 
 (TEMPLATE,) = complete().staging[0].templates  # type: ignore[misc]
 MINUTE, HOUR, DAY = TEMPLATE.point_in_time  # type: ignore[misc]
@@ -45,6 +46,11 @@ def ingress(
     source: Any, protocol: Any = "tcp", first: Any = 1500, last: Any = 1500
 ) -> tuple[Ingress, ...]:
     return (Ingress(protocol, first, last, source),)
+
+
+def let_in(*ways: Ingress) -> Estate:
+    """The staging account's security group with these ways in alone."""
+    return with_group(ingress=ways)
 
 
 ELSEWHERE = replace(TEMPLATE, region="us-east-1")
@@ -110,7 +116,7 @@ CASES = [
     Case(CLOSED, "a private range", complete(), HOLDS),
     Case(CLOSED, "another port to the world", with_group(*ingress("0.0.0.0/0", first=443, last=443)), HOLDS),
     Case(CLOSED, "another protocol to the world", with_group(*ingress("0.0.0.0/0", protocol="udp")), HOLDS),
-    Case(CLOSED, "another group", with_group(*ingress("sg-0123456789abcdef0")), HOLDS),
+    Case(CLOSED, "another group", with_group(*ingress("security group")), HOLDS),
     Case(CLOSED, "one address", with_group(*ingress("203.0.113.7/32")), HOLDS),
     Case(CLOSED, "a /8", with_group(*ingress("11.0.0.0/8")), HOLDS),
     Case(CLOSED, "an unknown source on another port", with_group(*ingress(UNSEEN, first=443, last=443)), HOLDS),
@@ -136,11 +142,34 @@ CASES = [
     Case(CLOSED, "a source not seen", with_group(*ingress(UNSEEN)), UNKNOWN),
     Case(CLOSED, "ports not seen to the world", with_group(*ingress("0.0.0.0/0", last=UNSEEN)), UNKNOWN),
     Case(CLOSED, "a protocol not seen to the world", with_group(*ingress("0.0.0.0/0", UNSEEN)), UNKNOWN),
-    Case(CLOSED, "a prefix list", with_group(*ingress("pl-0123456789abcdef0")), UNKNOWN),
+    Case(CLOSED, "a prefix list", with_group(*ingress("prefix list")), UNKNOWN),
     Case(CLOSED, "a range that is none", with_group(*ingress("0.0.0.0/33")), UNKNOWN),
     Case(CLOSED, "a group that is not there", with_template(security_groups=("other",)), UNKNOWN),
     Case(CLOSED, "the group's ways in not seen", with_group(ingress=UNSEEN), UNKNOWN),
     Case(CLOSED, "the default group not seen", with_template(default_security_group=UNSEEN), UNKNOWN),
+    Case(REACH, "a private range", complete(), HOLDS),
+    Case(REACH, "DRS's default group", with_template(default_security_group=True, security_groups=()), HOLDS),
+    Case(REACH, "within a range of ports", let_in(*ingress("10.0.0.0/8", first=1024, last=65535)), HOLDS),
+    Case(REACH, "all protocols", let_in(*ingress("10.0.0.0/8", "-1", None, None)), HOLDS),
+    Case(REACH, "a range beside what is not seen", let_in(*ingress(UNSEEN), *ingress("10.0.0.0/8")), HOLDS),
+    Case(REACH, "the range in the second group", with_template(security_groups=("other", "group")), HOLDS),
+    Case(REACH, "no way in", let_in(), VIOLATED),
+    Case(REACH, "no group", with_template(security_groups=()), VIOLATED),
+    Case(REACH, "the port beside it", let_in(*ingress("10.0.0.0/8", first=1501, last=1501)), VIOLATED),
+    Case(REACH, "ports up to it", let_in(*ingress("10.0.0.0/8", first=0, last=1499)), VIOLATED),
+    Case(REACH, "another protocol", let_in(*ingress("10.0.0.0/8", "udp")), VIOLATED),
+    Case(REACH, "an unknown source on another port", let_in(*ingress(UNSEEN, first=443, last=443)), VIOLATED),
+    Case(REACH, "another group, whose members nobody sees", let_in(*ingress("security group")), UNKNOWN),
+    Case(REACH, "a prefix list", let_in(*ingress("prefix list")), UNKNOWN),
+    Case(REACH, "a source not seen", let_in(*ingress(UNSEEN)), UNKNOWN),
+    Case(REACH, "a port not seen", let_in(*ingress("10.0.0.0/8", first=UNSEEN)), UNKNOWN),
+    Case(REACH, "a group that is not there", with_template(security_groups=("other",)), UNKNOWN),
+    Case(REACH, "the group's ways in not seen", with_group(ingress=UNSEEN), UNKNOWN),
+    Case(REACH, "the default group not seen", with_template(default_security_group=UNSEEN), UNKNOWN),
+    Case(DISKS, "replicated", complete(), HOLDS),
+    Case(DISKS, "left out", with_template(replicates_new_disks=False), VIOLATED),
+    Case(DISKS, "not seen", with_template(replicates_new_disks=UNSEEN), UNKNOWN),
+    Case(DISKS, "templates not seen", with_staging(templates=UNSEEN), UNKNOWN),
 ]  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """The SARIF report: valid by the standard's own schema, and nothing that blocks looks harmless."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
+from markdown_it import MarkdownIt
 
 from tests.reports import runs
 from validator.findings import Message
@@ -133,6 +135,15 @@ def test_a_rule_has_its_help_and_its_page() -> None:
         assert rule.get("helpUri") == page
         assert "Remedy: Move servers" in rule["help"]["text"]
         assert "docs/invariants/capacity.md#account-replicates-within-quota" in rule["help"]["text"]
+        assert ("](https://git.example/" in rule["help"]["markdown"]) == (docs is not None)
+
+
+def test_the_help_shows_names_as_they_are_written() -> None:
+    why = "A *key* of [nobody](https://e.example) with kms_key_id and {0}"
+    finding = replace(runs.found("a", "keys", "b", "violated", Message("x", "main.tf:1")), why=why)
+    (rule,) = sarif(runs.run(findings=(finding,)))["tool"]["driver"]["rules"]
+    shown = MarkdownIt("commonmark").render(rule["help"]["markdown"])
+    assert why.replace("{0}", "{{0}}") in shown
 
 
 def test_a_text_makes_no_link_and_takes_no_argument() -> None:

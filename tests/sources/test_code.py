@@ -922,6 +922,34 @@ def test_a_provider_assumes_a_role_of_one_account(
     assert isinstance(role, Unknown) if isinstance(account, type) else role == account
 
 
+ALLOWED: dict[str, tuple[str, tuple[str, ...] | type[Unknown]]] = {
+    "one": (f'allowed_account_ids = ["{STAGING}"]', (STAGING,)),
+    "not set": ("", ()),
+    "set to null": ("allowed_account_ids = null", ()),
+    "set to none": ("allowed_account_ids = []", ()),
+    "computed": ("allowed_account_ids = terraform_data.x.output", Unknown),
+    "one that is computed": (
+        f'allowed_account_ids = ["{STAGING}", terraform_data.x.id]',
+        Unknown,
+    ),
+    "no list": (f'allowed_account_ids = "{STAGING}"', Unknown),
+}
+
+
+@pytest.mark.parametrize(("body", "allowed"), ALLOWED.values(), ids=ALLOWED)
+def test_a_provider_names_the_accounts_that_it_may_act_in(
+    tmp_path: Path, body: str, allowed: tuple[str, ...] | type[Unknown]
+) -> None:
+    files = {"main.tf": f'provider "aws" {{\n  alias = "subject"\n  {body}\n}}\n'}
+    found = trees.estate(tmp_path, files).providers
+    assert not isinstance(found, Unknown)
+    (subject,) = (each for each in found if each.name == "aws.subject")
+    if isinstance(allowed, tuple):
+        assert subject.allowed == allowed
+    else:
+        assert isinstance(subject.allowed, Unknown)
+
+
 def test_a_provider_under_another_name_is_seen(tmp_path: Path) -> None:
     required = (
         'terraform {\n  required_providers {\n    other = { source = "hashicorp/aws" }\n  }\n}\n'

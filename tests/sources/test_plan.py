@@ -31,7 +31,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, Declared]:
     """The plan of env staging as Terraform shows it, with the declared values."""
     root = tmp_path_factory.mktemp("planned")
     shutil.copytree(ROOT / "terraform", root / "terraform")
-    done = run_validator(root, "plan", "staging")
+    done = run_validator(root, "plan", "staging", "--skip-checkov")
     assert done.returncode == 0, done.stderr
     env = project.find("staging", root)
     at = terraform.WorkingDirectory(
@@ -109,7 +109,23 @@ def test_a_resource_that_cannot_be_placed_blinds_every_account(
         provider.get("expressions", {}).pop("allowed_account_ids", None)
     estate = read(planned, document)
     assert all(isinstance(account.keys, Unknown) for account in estate.accounts)
-    assert outcome(estate) is Outcome.UNKNOWN
+    assert outcome(estate) is Outcome.VIOLATED
+    assert not isinstance(estate.providers, Unknown)
+    assert {each.allowed for each in estate.providers} == {()}
+
+
+def test_a_provider_is_no_better_known_than_from_the_code(
+    planned: tuple[Json, Declared],
+) -> None:
+    estate = read(planned, planned[0])
+    assert not isinstance(estate.providers, Unknown)
+    unseen = Unknown("it is computed")
+    for name in ("allowed", "region"):
+        blind = tuple(replace(each, **{name: unseen}) for each in estate.providers)
+        found = plan.beside(estate, replace(estate, view="code", providers=blind))
+        assert not isinstance(found.providers, Unknown)
+        assert {getattr(each, name) for each in found.providers} == {unseen}
+    assert plan.beside(estate, replace(estate, view="code")).providers == estate.providers
 
 
 def test_a_policy_that_belongs_to_no_known_key_blinds_every_key(

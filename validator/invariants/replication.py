@@ -231,6 +231,51 @@ def port_1500_is_closed_to_the_world(
         raise hidden
 
 
+@invariant(ReplicationTemplate)
+def agents_reach_port_1500(template: ReplicationTemplate, estate: Estate) -> Iterator[Message]:
+    """The security groups of the replication servers let addresses in on TCP 1500.
+
+    Agents send the data of every disk there. With no way in, Terraform applies, DRS accepts and the
+    agents install; then every server stays in its initial sync for ever, and nothing is protected.
+
+    Remedy: Give the staging area the ranges of the source servers (source_cidrs).
+    """
+    if need(template.default_security_group):
+        return
+    hidden: Unseen | None = None
+    for name in need(template.security_groups):
+        group = _group(template, name, estate)
+        if group is None:
+            hidden = Unseen(f"the security group {name} is not among those of the account")
+            continue
+        for ingress in need(group.ingress):
+            try:
+                if _covers(ingress) and _range(ingress):
+                    return
+            except Unseen as unseen:
+                hidden = unseen
+    if hidden is not None:
+        raise hidden
+    yield Message(f"{template.name} lets nobody in on {PORT}.", template.where)
+
+
+@invariant(ReplicationTemplate)
+def new_disks_are_replicated(template: ReplicationTemplate, _: Estate) -> Iterator[Message]:
+    """A disk that a source server gets after its installation is replicated too.
+
+    Without it DRS leaves the new disk out and keeps reporting the server as healthy. The disk is
+    missed on the day of the recovery, with all that was written to it.
+
+    Remedy: Set auto_replicate_new_disks to true.
+    """
+    if not need(template.replicates_new_disks):
+        yield Message(
+            f"{template.name} leaves out disks that are added later.",
+            template.where,
+            hcl.arguments({"auto_replicate_new_disks": "true"}),
+        )
+
+
 def _group(template: ReplicationTemplate, name: str, estate: Estate) -> SecurityGroup | None:
     owner = need(template.account_id)
     account = next((each for each in estate.protected if each.id == owner), None)
@@ -265,14 +310,17 @@ def _covers(ingress: Ingress) -> bool:
 
 
 def _is_from_the_world(ingress: Ingress) -> bool:
-    """True for a CIDR range that holds the world; raises Unseen for a range kept elsewhere."""
+    """True for a CIDR range that holds the world; raises Unseen for ranges kept elsewhere."""
+    return need(ingress.source) != "security group" and _range(ingress).prefixlen <= WORLD
+
+
+def _range(ingress: Ingress) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The CIDR range that the ingress lets in; raises Unseen where it names none."""
     source = need(ingress.source)
     try:
-        return ipaddress.ip_network(source, strict=False).prefixlen <= WORLD
+        return ipaddress.ip_network(source, strict=False)
     except ValueError:
-        if source.startswith("pl-") or "/" in source:
-            raise Unseen(f"what {source} holds is not known") from None
-        return False  # another security group
+        raise Unseen(f"what addresses {source} holds is not known") from None
 
 
 INVARIANTS = (
@@ -284,4 +332,6 @@ INVARIANTS = (
     replication_stays_private,
     template_security_groups_exist,
     port_1500_is_closed_to_the_world,
+    agents_reach_port_1500,
+    new_disks_are_replicated,
 )

@@ -84,17 +84,22 @@ def _rules(findings: list[Json], docs: str | None) -> list[Json]:
         if name in rules:
             continue
         page = f"docs/invariants/{family}.md#{name}"
-        help_ = f"{finding['why']}\n\nRemedy: {finding['remedy']}"
+        uri = None if docs is None else f"{docs.rstrip('/')}/{quote(family)}.md#{quote(name)}"
+        why, remedy = finding["why"], finding["remedy"]
+        see = f"`{page}`" if uri is None else f"[`{page}`]({uri})"
         rules[name] = {
             "id": name,
             "shortDescription": {"text": _message(name.replace("-", " "))},
             "fullDescription": {"text": _message(finding["why"])},
-            "help": {"text": _message(f"{help_}\n\nSee {page}.")},
+            "help": {
+                "text": _message(f"{why}\n\nRemedy: {remedy}\n\nSee {page}."),
+                "markdown": f"{_plain(why)}\n\n**Remedy:** {_plain(remedy)}\n\nSee {see}.",
+            },
             "defaultConfiguration": {"level": "error"},
             "properties": {"tags": [family]},
         }
-        if docs is not None:
-            rules[name]["helpUri"] = f"{docs.rstrip('/')}/{quote(family)}.md#{quote(name)}"
+        if uri is not None:
+            rules[name]["helpUri"] = uri
     return list(rules.values())
 
 
@@ -154,7 +159,16 @@ def _message(text: str) -> str:
     """The text as SARIF writes it: no link and no placeholder but those that SARIF's writer meant."""
     if "](" in text:
         text = re.sub(r"([\\\[\]])", r"\\\1", text)
+    return _without_placeholders(text)
+
+
+def _without_placeholders(text: str) -> str:
     return re.sub(r"\{([0-9]+)\}", r"{{\1}}", text)
+
+
+def _plain(text: str) -> str:
+    """The text with what Markdown would read as its own marked as text."""
+    return re.sub(r"([\\<>*_`\[\]])", r"\\\1", _without_placeholders(text))
 
 
 def _fingerprint(env: str, finding: Json) -> str:

@@ -657,11 +657,11 @@ class Code:
         raise Blind(f"provider in {meta['filename']}:{meta['line_start']} is not in the code")
 
     def allowed(self, provider: Json) -> tuple[str, ...]:
-        """The accounts that a provider configuration may act in; raises Blind unless it says."""
+        """The accounts that a provider configuration names as allowed, none if any is; raises Blind."""
         found = self.provider_value(provider, "allowed_account_ids")
-        if not isinstance(found, list):
-            raise Blind("its provider does not set allowed_account_ids")
-        if not all(isinstance(each, str) for each in found):
+        if found is None:
+            return ()
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
             raise Blind("allowed_account_ids of its provider is no list of text")
         return tuple(found)
 

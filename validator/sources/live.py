@@ -445,6 +445,9 @@ def _template(
         security_groups=groups
         if isinstance(groups, Unknown)
         else tuple(sorted({i: g.name for i, g in groups}.get(each, each) for each in used)),
+        replicates_new_disks=item.get(
+            "autoReplicateNewDisks", Unknown("DRS does not tell autoReplicateNewDisks")
+        ),
     )
     return replace(template, name=template_name(template, account.name))
 

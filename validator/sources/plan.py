@@ -326,6 +326,8 @@ def beside(planned: Estate, code: Estate | Unknown) -> Estate:
     places |= {each.name: each.where for each in known(code.providers)}
     places |= {each.name: each.where for each in known(code.placements)}
 
+    told = {each.name: each for each in known(code.providers)}
+
     def placed(values: Any) -> Any:
         if isinstance(values, Unknown):
             return values
@@ -339,9 +341,25 @@ def beside(planned: Estate, code: Estate | Unknown) -> Estate:
         target=seen(planned.target),
         staging=tuple(seen(account) for account in planned.staging),
         orchestration=seen(planned.orchestration),
-        providers=placed(planned.providers),
+        providers=planned.providers
+        if isinstance(planned.providers, Unknown)
+        else tuple(_confirmed(each, told.get(each.name, each)) for each in planned.providers),
         placements=placed(planned.placements),
         code=code,
+    )
+
+
+def _confirmed(planned: Provider, written: Provider) -> Provider:
+    """The provider of a plan, with the place of the code's, and known only where the code's is.
+
+    Of an argument a plan tells no more than what it refers to: `[var.a]` and `[var.a, "1"]` are the
+    same there.
+    """
+    return replace(
+        planned,
+        where=written.where,
+        region=written.region if isinstance(written.region, Unknown) else planned.region,
+        allowed=written.allowed if isinstance(written.allowed, Unknown) else planned.allowed,
     )
 
 
@@ -412,7 +430,8 @@ def _providers(plan: _Plan) -> Iterator[Provider]:
             # stand in no known account.
             continue
         wired = {"provider_config_key": key}
-        allowed = plan.provider_value(wired, "allowed_account_ids")
+        named = "allowed_account_ids" in config["expressions"]
+        allowed = plan.provider_value(wired, "allowed_account_ids") if named else []
         region = plan.provider_value(wired, "region")
         ids = allowed if isinstance(allowed, list) else [allowed]
         known = all(isinstance(each, str) for each in ids)

@@ -384,6 +384,7 @@ def _templates(resources: Resources) -> Iterator[ReplicationTemplate]:
             security_groups=resource.linked(
                 "replication_servers_security_groups_ids", "aws_security_group"
             ),
+            replicates_new_disks=_flag(resource, "auto_replicate_new_disks", None),
         )
 
 
