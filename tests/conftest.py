@@ -1,5 +1,6 @@
 """What several tests share: an embedded AWS, and a checkout of their own."""
 
+import fcntl
 import functools
 import json
 import os
@@ -16,8 +17,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from validator import accounts
-from validator.tools import emulator
+from validator import accounts, project
+from validator.tools import emulator, terraform
 
 ROOT = Path(__file__).parents[1]
 TARGET, STAGING, ORCHESTRATION = "111122223333", "444455556666", "777788889999"
@@ -101,6 +102,32 @@ def embedded() -> Iterator[Embedded]:
     """An embedded AWS for the tests of one module."""
     with emulator.started(ORCHESTRATION) as running:
         yield Embedded(running.url)
+
+
+def plan_document(folder: Path) -> Any:
+    """The plan of env staging as Terraform shows it, made in a copy of the code in `folder`."""
+    shutil.copytree(ROOT / "terraform", folder / "terraform")
+    done = run_validator(folder, "plan", "staging")
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    env = project.find("staging", folder)
+    return terraform.WorkingDirectory(
+        env.directory, env.build("terraform"), dict(os.environ), folder / "build"
+    ).show(env.plan_file)
+
+
+@pytest.fixture(scope="session")
+def planned_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """`plan_document`, made once for all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    file = shared / "planned.json"
+    with (shared / "planned.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            made = json.dumps(plan_document(tmp_path_factory.mktemp("planned")))
+            file.write_text(made)
+    return json.loads(file.read_text())
 
 
 @pytest.fixture

@@ -11,13 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import run_validator
 from tests.mutants import AT_TABLE, ENV, TERRAFORM, Edit, Mutant, Planned
-from validator import project
 from validator.findings import Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.sources import code, plan, tfvars
-from validator.tools import terraform
 
 Json = dict[str, Any]
 
@@ -66,18 +63,8 @@ def killed(mutant: Mutant | Planned, found: Verdict) -> bool:
     return any(f.invariant == mutant.invariant and f.outcome is wanted for f in found.findings)
 
 
-def applied_plan(folder: Path) -> Json:
-    """The plan of the env as Terraform makes it, as if all that it makes were there already."""
-    shutil.copytree(TERRAFORM, folder / "terraform")
-    done = run_validator(folder, "plan", ENV, "--skip-checkov")
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr)
-    env = project.find(ENV, folder)
-    at = terraform.WorkingDirectory(
-        env.directory, env.build("terraform"), dict(os.environ), folder / "build"
-    )
-    document = at.show(env.plan_file)
-    assert isinstance(document, dict)
+def applied(document: Json) -> Json:
+    """The plan of the env, as if all that it makes were there already."""
     for each in document["resource_changes"]:
         if each["mode"] == "managed":
             each["change"] |= {"actions": ["no-op"], "before": each["change"]["after"]}

@@ -1,11 +1,13 @@
 """The command line as a person runs it: exit statuses, messages, and nothing half-written."""
 
+import functools
 import json
 import os
 import re
 import resource
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tests.conftest import (
     Embedded,
     Validator,
     run_validator,
+    serving,
 )
 from validator import accounts
 from validator.findings import Outcome
@@ -56,15 +59,13 @@ def test_a_good_estate_holds(checkout: Path, validator: Validator) -> None:
 def test_301_servers_are_one_too_many(checkout: Path, validator: Validator) -> None:
     text = re.sub(r"(servers +=) 300", r"\1 301", (checkout / TFVARS).read_text(), count=1)
     (checkout / TFVARS).write_text(text)
-    done = validator("plan", "staging")
+    done = validator("apply", "staging")
     assert done.returncode == 1
     line = 1 + text[: text.index("301")].count("\n")
     assert f"target ({TARGET}) in {REGION} is declared to replicate 301" in done.stdout
     assert "the quota is 300" in done.stdout
     assert f"estate.auto.tfvars:{line}" in done.stdout
-    refused = validator("apply", "staging")
-    assert refused.returncode in {1, 2}
-    assert "Applied" not in refused.stdout
+    assert "Applied" not in done.stdout
 
 
 def test_a_key_policy_without_caller_account(checkout: Path, validator: Validator) -> None:
@@ -248,9 +249,41 @@ def assert_that_no_denied_call_holds(checkout: Path, embedded: Embedded) -> None
         embedded.door("faults", method="DELETE")
 
 
-def test_apply_and_verify(checkout: Path, validator: Validator, running: Embedded) -> None:
-    applied = validator("apply", "staging")
-    assert applied.returncode == 0, applied.stderr
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Embedded]]:
+    """A checkout whose env staging was applied on an embedded AWS."""
+    checkout = tmp_path_factory.mktemp("applied")
+    shutil.copytree(ROOT / "terraform", checkout / "terraform")
+    with serving(checkout) as embedded:
+        done = run_validator(checkout, "apply", "staging")
+        assert done.returncode == 0, done.stderr
+        yield checkout, embedded
+
+
+def test_an_effect_is_violated_until_it_is_accepted(
+    applied: tuple[Path, Embedded], checkout: Path, validator: Validator
+) -> None:
+    """In another checkout of what was applied."""
+    (checkout / "build").mkdir()
+    shutil.copy(applied[0] / "build/emulator.json", checkout / "build")
+    key = checkout / "terraform/modules/replication-key/key.tf"
+    edit(key, 'resource "aws_kms_key" "this"', 'resource "aws_kms_key" "other"')
+    for file in (key, key.with_name("outputs.tf")):
+        file.write_text(file.read_text().replace("aws_kms_key.this", "aws_kms_key.other"))
+    refused = validator("plan", "staging")
+    assert refused.returncode == 1
+    assert "no-key-is-destroyed" in refused.stdout
+    assert "300 declared servers" in refused.stdout
+    effects = ["no-key-is-destroyed", "no-server-is-resynchronised"]
+    accepted = validator("plan", "staging", *(f"--accept={each}" for each in effects))
+    assert accepted.returncode == 0, accepted.stdout
+    assert "accepted by name" in accepted.stdout
+    assert validator("plan", "staging", "--accept", "account-ids-are-distinct").returncode == 2
+
+
+def test_apply_and_verify(applied: tuple[Path, Embedded]) -> None:
+    checkout, running = applied
+    validator = functools.partial(run_validator, checkout)
     again = validator("plan", "staging")
     assert again.returncode == 0
     assert "Terraform will change nothing" in again.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Embedded, Validator
+from tests.conftest import Validator
 from tests.test_cli import TFVARS, edit
 
 pytestmark = pytest.mark.slow
@@ -89,25 +89,6 @@ def test_explain_an_invariant(validator: Validator) -> None:
     assert done.returncode == 0
     assert "Remedy:" in done.stdout
     assert validator("explain", "nonsense").returncode == 2
-
-
-def test_an_effect_is_violated_until_it_is_accepted(
-    checkout: Path, validator: Validator, running: Embedded
-) -> None:
-    assert validator("apply", "dev").returncode == 0
-    key = checkout / "terraform/modules/replication-key/key.tf"
-    edit(key, 'resource "aws_kms_key" "this"', 'resource "aws_kms_key" "other"')
-    for file in (key, key.with_name("outputs.tf")):
-        file.write_text(file.read_text().replace("aws_kms_key.this", "aws_kms_key.other"))
-    refused = validator("plan", "dev")
-    assert refused.returncode == 1
-    assert "no-key-is-destroyed" in refused.stdout
-    assert "20 declared servers" in refused.stdout
-    effects = ["no-key-is-destroyed", "no-server-is-resynchronised"]
-    accepted = validator("plan", "dev", *(f"--accept={each}" for each in effects))
-    assert accepted.returncode == 0, accepted.stdout
-    assert "accepted by name" in accepted.stdout
-    assert validator("plan", "dev", "--accept", "account-ids-are-distinct").returncode == 2
 
 
 def test_the_gate(checkout: Path, validator: Validator) -> None:

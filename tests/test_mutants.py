@@ -24,7 +24,7 @@ from tests.mutants import (
     example,
     text,
 )
-from tests.mutation import applied_plan, copied, judge_all, judge_plans, killed, verdict
+from tests.mutation import applied, copied, judge_all, judge_plans, killed, verdict
 from validator.findings import EXIT_STATUS, Outcome, Verdict
 from validator.invariants import INVARIANTS
 
@@ -42,9 +42,9 @@ def found() -> dict[str, Verdict]:
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
+def planned(planned_once: Any) -> dict[str, Verdict]:
     """The verdict on each change of a plan."""
-    document = applied_plan(tmp_path_factory.mktemp("planned"))
+    document = applied(planned_once)
     changes = (*PLANNED, *HARMLESS_PLANNED)
     verdicts = judge_plans(document, changes)
     return dict(zip([each.name for each in changes], verdicts, strict=True))

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.conftest import plan_document
 from tests.docs.pages import PAGES
 from tests.mutants import HARMLESS, HARMLESS_PLANNED, MUTANTS, PLANNED, Mutant, Planned
-from tests.mutation import applied_plan, judge_all, judge_plans, killed
+from tests.mutation import applied, judge_all, judge_plans, killed
 from validator.invariants import INVARIANTS
 
 FILE = PAGES.parent / "mutation.md"
@@ -74,7 +75,10 @@ def _table(mutants: Sequence[Mutant | Planned], kills: Mapping[str, bool]) -> st
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        verdicts = [*judge_all(MUTANTS), *judge_plans(applied_plan(Path(folder)), PLANNED)]
+        verdicts = [
+            *judge_all(MUTANTS),
+            *judge_plans(applied(plan_document(Path(folder))), PLANNED),
+        ]
     results = {each.name: killed(each, v) for each, v in zip(ALL, verdicts, strict=True)}
     FILE.write_text(page(results))
     print(f"{sum(results.values())} of {len(results)} mutants killed.")

@@ -1,9 +1,7 @@
 """The plan view reads a real plan, and no damage to that plan ever makes it look better."""
 
 import copy
-import os
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,34 +10,22 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, STAGING, run_validator
-from validator import project
+from tests.conftest import ROOT, STAGING
 from validator.errors import ValidatorError
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.model import Estate, Unknown, known
 from validator.sources import plan, tfvars
 from validator.sources.tfvars import Declared
-from validator.tools import terraform
 
 pytestmark = pytest.mark.slow
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, Declared]:
+def planned(planned_once: Any) -> tuple[Json, Declared]:
     """The plan of env staging as Terraform shows it, with the declared values."""
-    root = tmp_path_factory.mktemp("planned")
-    shutil.copytree(ROOT / "terraform", root / "terraform")
-    done = run_validator(root, "plan", "staging", "--skip-checkov")
-    assert done.returncode == 0, done.stderr
-    env = project.find("staging", root)
-    at = terraform.WorkingDirectory(
-        env.directory, env.build("terraform"), dict(os.environ), root / "build"
-    )
-    document = at.show(env.plan_file)
-    assert isinstance(document, dict)
-    return document, tfvars.read(env.directory)
+    return planned_once, tfvars.read(ROOT / "terraform/envs/staging")
 
 
 def read(planned: tuple[Json, Declared], document: object) -> Estate:

@@ -118,7 +118,9 @@ def test_a_mirror_without_the_provider_is_refused(tmp_path: Path) -> None:
         terraform.mirror(tmp_path, {"TF_PROVIDER_MIRROR": str(tmp_path)})
 
 
-def test_interrupting_leaves_no_process(tmp_path: Path) -> None:
+def test_interrupting_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its child takes no interrupt, so it is killed once it has had its time."""
+    monkeypatch.setattr(terraform, "_STOP_SECONDS_OTHERWISE", 1.0)
     working = at(tmp_path, f"echo $$ > {tmp_path}/pid; sleep 300 & wait")
 
     def interrupt() -> None:
