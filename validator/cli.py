@@ -497,6 +497,13 @@ def _apply(arguments: argparse.Namespace) -> int:
                 return status
         _check_saved(env, saved, aws)
         with Progress(f"apply {env.name}") as progress:
+            progress.step("looking for templates that Terraform does not know")
+            if _adopted(env, declared, aws, progress, dry_run=True):
+                raise UsageError(
+                    "An account has a replication configuration template that is not in Terraform's "
+                    "state, and can have only one. Run "
+                    f"`validator bootstrap {env.name}`, which imports it, and plan again."
+                )
             _bootstrapped(declared, aws, progress, dry_run=False)
             progress.step("terraform apply")
             try:
@@ -542,7 +549,49 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
         cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
         Progress(f"bootstrap {env.name}") as progress,
     ):
-        return _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
+        status = _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
+        adopted = _adopted(env, declared, aws, progress, dry_run=arguments.dry_run)
+        for line in adopted:
+            _say(f"  {line}")
+        if adopted and not arguments.dry_run:
+            # A plan that was made before would make what is there now.
+            env.forget("plan")
+        return 1 if adopted and arguments.dry_run else status
+
+
+def _adopted(
+    env: Env, declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool
+) -> tuple[str, ...]:
+    """Imports each account's replication configuration template into Terraform's state.
+
+    It is a singleton, and Terraform cannot make a second. Returns what was imported, or in a dry
+    run would be.
+    """
+    from validator.operations import bootstrap
+
+    opener, region = _opener(declared, aws), tfvars.text(declared, "recovery_region")
+    target, staging, _ = tfvars.accounts(declared)
+    found = {
+        each: bootstrap.existing_template(opener, each.id, region) for each in (target, *staging)
+    }
+    if not any(found.values()):
+        return ()
+    addresses = code.template_addresses(env.directory, declared)
+    at = _initialised(env, aws, progress)
+    known = at.addresses()
+    done = []
+    for account, id_ in found.items():
+        address = addresses.get(account.id)
+        if id_ is None or address is None or address in known:
+            continue
+        if not dry_run:
+            progress.step(f"importing {id_} of {account.name}")
+            at.adopt(address, id_)
+        imported = "would be imported" if dry_run else "imported"
+        done.append(
+            f"{account.name}: replication configuration template {id_} {imported} as {address}"
+        )
+    return tuple(done)
 
 
 def _bootstrapped(declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool) -> int:
