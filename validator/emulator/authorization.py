@@ -29,14 +29,43 @@ def allows(
     With `by_name`, naming the principal's account is not enough. `context` holds the condition
     keys of the request; a key that is not in it is absent.
     """
+    return (
+        decision(
+            document,
+            principal=principal,
+            action=action,
+            resource=resource,
+            context=context,
+            by_name=by_name,
+        )
+        == "Allow"
+    )
+
+
+def decision(
+    document: str | dict[str, Any],
+    *,
+    principal: str | None = None,
+    action: str,
+    resource: str = "*",
+    context: Mapping[str, str] | None = None,
+    by_name: bool = False,
+) -> str | None:
+    """What a policy says: "Allow", "Deny", or None if it says nothing; "Deny" if it is not understood.
+
+    Without a principal it is an identity's own policy, which names none.
+    """
     keys = {key.lower(): value for key, value in (context or {}).items()}
     try:
         policy = json.loads(document) if isinstance(document, str) else document
         statements = _as_list(policy["Statement"])
-        matching = [
+        effects = {
             statement["Effect"]
             for statement in statements
-            if _principal(statement, principal, by_name and statement["Effect"] == "Allow")
+            if (
+                principal is None
+                or _principal(statement, principal, by_name and statement["Effect"] == "Allow")
+            )
             and _listed(statement, "Action", action.lower(), lower=True)
             and _listed(statement, "Resource", resource)
             and all(
@@ -44,10 +73,10 @@ def allows(
                 for operator, tests in statement.get("Condition", {}).items()
                 for key, values in tests.items()
             )
-        ]
+        }
     except (ValueError, KeyError, TypeError, AttributeError, _Unclear):
-        return False
-    return "Allow" in matching and "Deny" not in matching
+        return "Deny"
+    return next((effect for effect in ("Deny", "Allow") if effect in effects), None)
 
 
 def principals(document: str | dict[str, Any]) -> list[str]:

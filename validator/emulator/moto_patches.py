@@ -67,6 +67,7 @@ def install(management_account: str) -> None:
     """Puts DRS and the refusals into moto; call once, before the first request."""
     global _management_account
     _management_account = management_account
+    from validator.emulator import instances
     from validator.emulator.drs import models as drs_models
     from validator.emulator.drs import urls as drs_urls
 
@@ -81,6 +82,7 @@ def install(management_account: str) -> None:
     modules = frozenset(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
     drs_models.quota_value = quota_value
+    instances.install()
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
@@ -107,6 +109,11 @@ def install(management_account: str) -> None:
 def quota_value(account: str, region: str, code: str) -> float:
     """The quota as Service Quotas would give it."""
     return quotas.get((account, region, code), QUOTAS[code][2])
+
+
+def account_of(access_key: str) -> str:
+    """The account that an access key belongs to."""
+    return str(iam_models.get_account_id_from(access_key))
 
 
 def rest_operation(service: str, environ: dict[str, Any]) -> str | None:
