@@ -7,7 +7,7 @@ hide in both. What it does not understand it refuses.
 import fnmatch
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -133,24 +133,28 @@ def _like(pattern: str, value: str) -> bool:
     return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
+_OPERATORS: dict[str, Callable[[list[str], str], bool]] = {
+    "arnequals": lambda wanted, actual: any(_like(each, actual) for each in wanted),
+    "arnlike": lambda wanted, actual: any(_like(each, actual) for each in wanted),
+    "bool": lambda wanted, actual: actual.lower() in wanted,
+    "stringequals": lambda wanted, actual: actual in wanted,
+    "stringlike": lambda wanted, actual: any(_like(each, actual) for each in wanted),
+}
+"""The condition operators that are understood, each with its Not and IfExists where AWS has them."""
+
+
 def _condition(operator: str, key: str, expected: list[Any], keys: Mapping[str, str]) -> bool:
     name = operator.lower()
-    if_exists = name.endswith("ifexists")
-    name = name.removesuffix("ifexists")
     actual = keys.get(key)
     if name == "null":
         return ("true" if actual is None else "false") in [str(e).lower() for e in expected]
-    negated = "not" in name
+    if_exists = name.endswith("ifexists")
+    name = name.removesuffix("ifexists")
+    negated = name in {"arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike"}
+    met = _OPERATORS.get(name.replace("not", "") if negated else name)
+    if met is None:
+        raise _Unclear(operator)
     if actual is None:
         return if_exists or negated
     wanted = [str(each).lower() if isinstance(each, bool) else str(each) for each in expected]
-    match name.replace("not", ""):
-        case "stringequals":
-            met = actual in wanted
-        case "stringlike" | "arnlike" | "arnequals":
-            met = any(_like(each, actual) for each in wanted)
-        case "bool":
-            met = actual.lower() in wanted
-        case _:
-            raise _Unclear(operator)
-    return met is not negated
+    return met(wanted, actual) is not negated

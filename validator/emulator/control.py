@@ -7,7 +7,7 @@ from validator.emulator import instances, moto_patches
 from validator.emulator.calls import Json
 from validator.emulator.drs import door, drs_backends, models
 from validator.emulator.drs.models import DrsBackend
-from validator.emulator.enforcement import Enforcement, switch
+from validator.emulator.enforcement import Enforcement
 from validator.emulator.faults import Faults
 
 
@@ -129,5 +129,7 @@ def _delays(body: Json) -> Json:
 
 
 def _enforce(enforcement: Enforcement, body: Json) -> Json:
-    enforcement.on = switch(body)
+    if not isinstance(body.get("on"), bool):
+        raise ValueError(f"on must be true or false, not {body.get('on')!r}")
+    enforcement.on = body["on"]
     return {}

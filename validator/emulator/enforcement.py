@@ -1,11 +1,11 @@
 """IAM enforcement: what a role's own policies and, for KMS, the key's policy let a call do.
 
 Off until the control door switches it on, and only for credentials of assumed roles: an account's
-root is free. An action on a resource is judged with that resource, for the services of `_RESOURCES`;
-what is not understood is refused.
+root is free. A call is judged by the resources that it names, for the services of `_RESOURCES`, and by
+the condition keys of `_context`, others being absent. What is not understood is refused.
 """
 
-import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +14,11 @@ from moto.kms.models import kms_backends
 from moto.sts.models import sts_backends
 
 from validator.emulator.authorization import decision
-from validator.emulator.calls import Call, Json
+from validator.emulator.calls import Call
 
 _FREE = {("sts", "GetCallerIdentity")}
+_PREFIXES = {"monitoring": "cloudwatch"}
+"""How IAM's actions begin, where that is not the service's name in signatures."""
 
 
 class Enforcement:
@@ -27,24 +29,16 @@ class Enforcement:
 
     def refusal(self, call: Call, account_id: str) -> str | None:
         """AWS's words if the caller may not make this call, None if it may."""
-        if not self.on or (call.service, call.operation) in _FREE:
+        if (call.service, call.operation) in _FREE:
             return None
         session = _session(call.access_key, account_id)
         if session is None:
             return None
-        action = f"{call.service}:{call.operation}"
-        role = next(
-            (r for r in list(iam_backends[account_id]["aws"].roles.values())
-             if r.arn == session.role_arn),
-            None,
-        )  # fmt: skip
-        context = {
-            "aws:PrincipalAccount": account_id,
-            "aws:PrincipalArn": session.role_arn,
-            "aws:RequestedRegion": call.region,
-        }
+        action = f"{_PREFIXES.get(call.service, call.service)}:{call.operation}"
+        roles = list(iam_backends[account_id]["aws"].roles.values())
+        role = next((each for each in roles if each.arn == session.role_arn), None)
         for resource in _resources(call, account_id):
-            if role is None or not _allowed(call, role, session, action, resource, context):
+            if role is None or not _allowed(call, role, session, action, resource):
                 return (
                     f"User: {session.arn} is not authorized to perform: {action} on resource: "
                     f"{resource} because no identity-based policy allows the {action} action"
@@ -58,17 +52,30 @@ def _session(access_key: str, account_id: str) -> Any:
     return next((each for each in sessions if each.access_key_id == access_key), None)
 
 
-def _allowed(
-    call: Call, role: Any, session: Any, action: str, resource: str, context: dict[str, str]
-) -> bool:
+def _context(call: Call, session: Any) -> dict[str, str]:
+    return {
+        "aws:PrincipalAccount": session.account_id,
+        "aws:PrincipalArn": session.role_arn,
+        "aws:RequestedRegion": call.region,
+    }
+
+
+def _allowed(call: Call, role: Any, session: Any, action: str, resource: str) -> bool:
+    context = _context(call, session)
+
     def own(document: Any) -> str | None:
         return decision(document, action=action, resource=resource, context=context)
 
     documents = [*role.policies.values(), *(p.document for p in role.managed_policies.values())]
     said = {own(document) for document in documents}
-    if "Deny" in said or (session.policy and own(session.policy) != "Allow"):
+    limits = [session.policy] if session.policy else []
+    if role.permissions_boundary_arn:
+        known = iam_backends[session.account_id]["aws"].managed_policies
+        boundary = known.get(role.permissions_boundary_arn)
+        limits.append(boundary.document if boundary is not None else "")
+    if "Deny" in said or any(own(limit) != "Allow" for limit in limits):
         return False
-    if call.service != "kms" or ":key/" not in resource:
+    if call.service != "kms" or resource == "*":
         return "Allow" in said
     key = kms_backends[resource.split(":")[4]][call.region].keys.get(resource.split("/")[-1])
     if key is None:
@@ -119,9 +126,7 @@ def _drs(call: Call, account_id: str) -> list[str]:
         found.append(arn(kind, params["resourceId"]))
     servers = params.get("sourceServers")
     for each in servers if isinstance(servers, list) else []:
-        found.append(arn("source-server", each.get("sourceServerID")))
-    instances = params.get("recoveryInstanceIDs")
-    found += [arn("recovery-instance", each) for each in instances or []]
+        found.append(arn("source-server", each["sourceServerID"]))
     path = str(call.environ.get("PATH_INFO", ""))
     if path.startswith("/tags/"):
         found.append(path.removeprefix("/tags/"))
@@ -132,25 +137,23 @@ def _kms(call: Call, account_id: str) -> list[str]:
     named = call.params().get("KeyId")
     if not isinstance(named, str) or call.operation == "ListAliases":
         return []
-    if ":key/" in named:
-        return [named]
-    backend = kms_backends[account_id][call.region]
-    name = named.rsplit(":", 1)[-1]
+    arn = re.fullmatch(r"arn:aws:kms:[^:]+:(\d{12}):(?:key/)?(.+)", named)
+    owner, name = (arn[1], arn[2]) if arn else (account_id, named)
     if name.startswith("alias/"):
-        aliases = {each.alias_name: each.target_key_id for each in backend.list_aliases(None)}
-        name = aliases.get(name, name)
-    return [f"arn:aws:kms:{call.region}:{account_id}:key/{name}"]
+        aliases = kms_backends[owner][call.region].list_aliases(None)
+        name = {each.alias_name: each.target_key_id for each in aliases}.get(name, name)
+    return [f"arn:aws:kms:{call.region}:{owner}:key/{name}"]
 
 
 def _iam(call: Call, account_id: str) -> list[str]:
     params = call.params()
-    backend = iam_backends[account_id]["aws"]
-    if "RoleName" in params and call.operation not in {"CreateRole"}:
-        roles = {role.name: role.arn for role in list(backend.roles.values())}
-        name = params["RoleName"]
-        return [roles.get(name, f"arn:aws:iam::{account_id}:role/{name}")]
     if call.operation == "CreateRole":
         return [f"arn:aws:iam::{account_id}:role{params.get('Path', '/')}{params['RoleName']}"]
+    if "RoleName" in params:
+        roles = list(iam_backends[account_id]["aws"].roles.values())
+        name = params["RoleName"]
+        arns = [role.arn for role in roles if role.name == name]
+        return arns or [f"arn:aws:iam::{account_id}:role/{name}"]
     return [params["PolicyArn"]] if "PolicyArn" in params else []
 
 
@@ -166,10 +169,3 @@ _RESOURCES: dict[str, Callable[[Call, str], list[str]]] = {
     "sts": _sts,
 }
 """The ARNs that a call is about, by service; of other services' calls it is "*"."""
-
-
-def switch(body: Json) -> bool:
-    """What the control door's body says: on or off. Raises ValueError for anything else."""
-    if not isinstance(body.get("on"), bool):
-        raise ValueError(f"on must be true or false, not {json.dumps(body.get('on'))}")
-    return bool(body["on"])

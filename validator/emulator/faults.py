@@ -84,6 +84,8 @@ _FIELDS: dict[str, set[str]] = {
     "vanish": {"ids"},
 }
 _EVERY_FIELD = {"account", "after", "every", "kind", "operation", "service", "times"}
+_LEAST = {"after": 0, "every": 1, "retryAfterSeconds": 0, "times": 1}
+"""The whole numbers among the fields, and the least of each."""
 _PAGED = {"drs", "ec2", "iam", "kms", "servicequotas", "ssm"}
 _MAY_DIFFER = timedelta(minutes=5)
 _MARK = "!"
@@ -109,6 +111,12 @@ class Faults:
         if unknown or (kind == "vanish" and not fault.get("ids")):
             known = sorted(_EVERY_FIELD | _FIELDS[kind])
             raise ValueError(f"fields of {kind} are {known}; not {sorted(unknown)}")
+        for name, least in _LEAST.items():
+            if name in fault and (type(fault[name]) is not int or fault[name] < least):
+                raise ValueError(f"{name} must be a whole number of at least {least}")
+        for name in ("hours", "seconds"):
+            if name in fault and type(fault[name]) not in {int, float}:
+                raise ValueError(f"{name} must be a number")
         if kind == "empty-page" and fault.get("service") not in _PAGED:
             raise ValueError(f"empty-page needs a service of {sorted(_PAGED)}")
         most = {"times": 1} if kind == "vanish" else {}
@@ -136,13 +144,13 @@ class Faults:
             return None
         match kind:
             case "slow":
-                time.sleep(float(fault.get("seconds", 1)))
+                time.sleep(fault.get("seconds", 1))
             case "vanish":
                 self._vanish(call, fault["ids"])
             case "drop":
                 raise ConnectionResetError(errno.ECONNRESET, "dropped by the control door")
             case "skew":
-                return _skewed(call, start, float(fault.get("hours", 1)))
+                return _skewed(call, start, fault.get("hours", 1))
             case _:
                 waits: tuple[tuple[str, str], ...] = ()
                 if call.service == "drs" and "retryAfterSeconds" in _FIELDS[str(kind)]:
@@ -172,10 +180,10 @@ class Faults:
                 if fault["kind"] == "empty-page" and not _paginator(call):
                     continue
                 fault["seen"] += 1
-                counted = fault["seen"] - int(fault.get("after", 0))
-                if counted < 1 or counted % int(fault.get("every", 1)) != 0:
+                counted = fault["seen"] - fault.get("after", 0)
+                if counted < 1 or counted % fault.get("every", 1) != 0:
                     continue
-                if fault["hit"] >= int(fault.get("times", fault["hit"] + 1)):
+                if fault["hit"] >= fault.get("times", fault["hit"] + 1):
                     continue
                 fault["hit"] += 1
                 return fault

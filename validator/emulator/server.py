@@ -47,10 +47,6 @@ class Application:
         faulty = self._faults.answer(call, start)
         if faulty is not None:
             return faulty
-        if self._enforcement.on:
-            refused = self._enforcement.refusal(call, _account(call))
-            if refused is not None:
-                return refuse(call, start, *denial(call, refused))
         return self._answer(call, start)
 
     def _answer(self, call: Call, start: Start) -> Iterable[bytes]:
@@ -60,6 +56,10 @@ class Application:
             held[:] = [status, headers, info]
 
         try:
+            if self._enforcement.on:
+                refused = self._enforcement.refusal(call, _account(call))
+                if refused is not None:
+                    return refuse(call, start, *denial(call, refused))
             content = b"".join(self._aws(call.environ, hold))
             # moto's web framework answers in HTML where it knows no such path.
             missing = held[0].startswith("500") or content[:14].lower() == b"<!doctype html"

@@ -131,14 +131,12 @@ class Server:
 
 @dataclass(slots=True)
 class Job:
-    """A job that launches or terminates recovery instances; it ends by itself after its seconds."""
+    """A job that launches recovery instances; it ends by itself after its seconds."""
 
     item: Json
     began: float
     seconds: float
-    instances: set[str] = field(default_factory=set)
-    """The recovery instances that it terminates."""
-    points: dict[str, str] = field(default_factory=dict)
+    points: dict[str, str]
     """The moment that each server is recovered to, by the server's id."""
     log: list[Json] = field(default_factory=list)
 

@@ -1,6 +1,7 @@
 """The operations of DRS that the embedded AWS has, by their names in botocore's model.
 
-Not built: recovery plans, source networks, launch actions other than that there are none, failback.
+Not built: recovery plans, source networks, launch actions (there are none to list), failback, and
+what ends a job, a recovery instance or a replication.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,6 @@ OPERATIONS: dict[str, Callable[[DrsBackend, Json], Json]] = {
     "CreateExtendedSourceServer": servers.create_extended_server,
     "CreateLaunchConfigurationTemplate": settings.create_launch_template,
     "CreateReplicationConfigurationTemplate": settings.create_template,
-    "DeleteJob": recovery.delete_job,
     "DeleteLaunchConfigurationTemplate": settings.delete_launch_template,
     "DeleteReplicationConfigurationTemplate": settings.delete_template,
     "DeleteSourceServer": servers.delete_server,
@@ -31,12 +31,8 @@ OPERATIONS: dict[str, Callable[[DrsBackend, Json], Json]] = {
     "ListLaunchActions": settings.launch_actions,
     "ListStagingAccounts": extension.staging_accounts,
     "ListTagsForResource": servers.list_tags,
-    "RetryDataReplication": servers.retry_replication,
     "StartRecovery": recovery.start_recovery,
-    "StartReplication": servers.start_replication,
-    "StopReplication": servers.stop_replication,
     "TagResource": servers.tag,
-    "TerminateRecoveryInstances": recovery.terminate_instances,
     "UntagResource": servers.untag,
     "UpdateLaunchConfiguration": settings.update_launch,
     "UpdateLaunchConfigurationTemplate": settings.update_launch_template,

@@ -27,7 +27,6 @@ from validator.emulator.drs.models import (
     Server,
     delays,
     drs_backends,
-    not_found,
     now,
     page,
     quota_exceeded,
@@ -124,6 +123,8 @@ def start_recovery(backend: DrsBackend, params: Json) -> Json:
         raise quota_exceeded(JOBS, most)
     if len(busy) + len(wanted) > (most := backend.quota(SERVERS_IN_JOBS)):
         raise quota_exceeded(SERVERS_IN_JOBS, most)
+    if missing := sorted(set(wanted) - set(backend.servers)):
+        raise ConflictException(f"No such source servers: {', '.join(missing)}")
     chosen = [backend.server(identifier) for identifier in wanted]
     if busy & set(wanted):
         raise ConflictException(
@@ -131,26 +132,34 @@ def start_recovery(backend: DrsBackend, params: Json) -> Json:
             f"by a Job: {', '.join(sorted(busy & set(wanted)))}"
         )
     moments = {s.id: _recovered_to(s, wanted[s.id].get("recoverySnapshotID")) for s in chosen}
-    drill = bool(params.get("isDrill"))
-    job = _job(
-        backend,
-        "LAUNCH",
-        "START_DRILL" if drill else "START_RECOVERY",
-        [{"sourceServerID": each} for each in wanted],
-        params.get("tags"),
-    )
-    job.points = moments
+    kind = "DRILL" if params.get("isDrill") else "RECOVERY"
+    identifier = backend.new_id("drsjob")
+    item: Json = {
+        "arn": backend.arn("job", identifier),
+        "creationDateTime": text(now()),
+        "initiatedBy": f"START_{kind}",
+        "jobID": identifier,
+        "participatingServers": [
+            {"launchStatus": "PENDING", "sourceServerID": each} for each in wanted
+        ],
+        "status": "PENDING",
+        "type": "LAUNCH",
+    }
+    job = Job(item, time.monotonic(), delays["job"], moments)
+    _note(job, "JOB_START")
+    backend.jobs = dict(sorted([*backend.jobs.items(), (identifier, job)]))
+    backend.tags[item["arn"]] = dict(params.get("tags") or {})
     for server in chosen:
         server.last_launch_result = "PENDING"
         server.last_launch = {
             "initiated": {
-                "apiCallDateTime": job.item["creationDateTime"],
-                "jobID": job.item["jobID"],
-                "type": "DRILL" if drill else "RECOVERY",
+                "apiCallDateTime": item["creationDateTime"],
+                "jobID": identifier,
+                "type": kind,
             },
             "status": "PENDING",
         }
-    return {"job": backend.tagged(job.item)}
+    return {"job": backend.tagged(item)}
 
 
 def _recovered_to(server: Server, pinned: str | None) -> str:
@@ -174,60 +183,12 @@ def _recovered_to(server: Server, pinned: str | None) -> str:
     raise ConflictException(f"Source server {server.id} has no recovery snapshot {pinned}")
 
 
-def terminate_instances(backend: DrsBackend, params: Json) -> Json:
-    """TerminateRecoveryInstances: one job for all the instances named."""
-    ids = params["recoveryInstanceIDs"]
-    missing = [each for each in ids if each not in backend.recovery_instances]
-    if missing or not ids:
-        raise ConflictException(f"No such recovery instances: {', '.join(missing)}")
-    running = _running(backend)
-    if any(job.instances & set(ids) for job in running):
-        raise ConflictException("One or more of the recovery instances are processed by a Job")
-    if len(running) >= (most := backend.quota(JOBS)):
-        raise quota_exceeded(JOBS, most)
-    participants: list[Json] = [
-        {
-            "recoveryInstanceID": each,
-            "sourceServerID": backend.recovery_instances[each]["sourceServerID"],
-        }
-        for each in dict.fromkeys(ids)
-    ]
-    job = _job(backend, "TERMINATE", "TERMINATE_RECOVERY_INSTANCES", participants, None)
-    job.instances = set(ids)
-    return {"job": backend.tagged(job.item)}
-
-
 def _running(backend: DrsBackend) -> list[Job]:
     return [job for job in backend.jobs.values() if job.item["status"] != "COMPLETED"]
 
 
 def _servers(job: Job) -> list[str]:
     return [each["sourceServerID"] for each in job.item["participatingServers"]]
-
-
-def _job(
-    backend: DrsBackend,
-    kind: str,
-    initiated_by: str,
-    participants: list[Json],
-    tags: dict[str, str] | None,
-) -> Job:
-    identifier = backend.new_id("drsjob")
-    item: Json = {
-        "arn": backend.arn("job", identifier),
-        "creationDateTime": text(now()),
-        "initiatedBy": initiated_by,
-        "jobID": identifier,
-        "participatingServers": [{**each, "launchStatus": "PENDING"} for each in participants],
-        "status": "PENDING",
-        "type": kind,
-    }
-    job = Job(item, time.monotonic(), delays["job"])
-    backend.jobs[identifier] = job
-    backend.jobs = dict(sorted(backend.jobs.items()))
-    backend.tags[item["arn"]] = dict(tags or {})
-    _note(job, "JOB_START")
-    return job
 
 
 def _note(job: Job, event: str, **data: str) -> None:
@@ -248,7 +209,7 @@ def settle(backend: DrsBackend) -> None:
                 each["launchStatus"] = "IN_PROGRESS"
             _remember(backend, job, _servers(job), "IN_PROGRESS")
         if passed >= job.seconds:
-            (_launch if job.item["type"] == "LAUNCH" else _terminate)(backend, job)
+            _launch(backend, job)
             job.item["status"] = "COMPLETED"
             job.item["endDateTime"] = text(now())
             _note(job, "JOB_END")
@@ -325,21 +286,6 @@ def _recovery_instance(backend: DrsBackend, job: Job, server: Server) -> Json:
     return item
 
 
-def _terminate(backend: DrsBackend, job: Job) -> None:
-    for participant in job.item["participatingServers"]:
-        identifier = participant["recoveryInstanceID"]
-        _note(job, "CLEANUP_START", sourceServerID=participant["sourceServerID"])
-        item = backend.recovery_instances.pop(identifier)
-        backend.tags.pop(item["arn"], None)
-        participant["launchStatus"] = "TERMINATED"
-        server = backend.servers.get(participant["sourceServerID"])
-        if server is not None and server.recovery_instance == identifier:
-            server.recovery_instance = None
-            if server.last_launch is not None:
-                server.last_launch = server.last_launch | {"status": "TERMINATED"}
-        _note(job, "CLEANUP_END", sourceServerID=participant["sourceServerID"])
-
-
 def describe_jobs(backend: DrsBackend, params: Json) -> Json:
     """DescribeJobs."""
     filters = params.get("filters") or {}
@@ -362,18 +308,6 @@ def describe_job_log(backend: DrsBackend, params: Json) -> Json:
     numbered = [(f"{number:09d}", item) for number, item in enumerate(job.log)]
     shown, more = page(numbered, params, itemgetter(0))
     return {"items": [item for _, item in shown], **more}
-
-
-def delete_job(backend: DrsBackend, params: Json) -> Json:
-    """DeleteJob: of one that is completed."""
-    job = backend.jobs.get(params["jobID"])
-    if job is None:
-        raise not_found("Job", "Job", params["jobID"])
-    if job.item["status"] != "COMPLETED":
-        raise ConflictException(f"Job {params['jobID']} is {job.item['status']}")
-    del backend.jobs[params["jobID"]]
-    backend.tags.pop(job.item["arn"], None)
-    return {}
 
 
 def describe_instances(backend: DrsBackend, params: Json) -> Json:

@@ -4,9 +4,8 @@ import time
 from datetime import timedelta
 
 from validator.emulator.drs import extension
-from validator.emulator.drs.exceptions import ConflictException, ValidationException
+from validator.emulator.drs.exceptions import ConflictException
 from validator.emulator.drs.models import (
-    REPLICATING,
     DrsBackend,
     Json,
     Server,
@@ -14,7 +13,6 @@ from validator.emulator.drs.models import (
     not_found,
     now,
     page,
-    quota_exceeded,
     text,
 )
 
@@ -182,46 +180,11 @@ def delete_server(backend: DrsBackend, params: Json) -> Json:
 
 def disconnect_server(backend: DrsBackend, params: Json) -> Json:
     """DisconnectSourceServer."""
-    server = _replicating(backend, params)
-    server.become("DISCONNECTED")
-    return shown(backend, server)
-
-
-def stop_replication(backend: DrsBackend, params: Json) -> Json:
-    """StopReplication: all points in time go with it."""
-    server = _replicating(backend, params)
-    if server.state in {"STOPPED", "DISCONNECTED"}:
-        raise ConflictException(f"The source server {server.id} is {server.state}")
-    server.become("STOPPED")
-    return {"sourceServer": shown(backend, server)}
-
-
-def start_replication(backend: DrsBackend, params: Json) -> Json:
-    """StartReplication: of a stopped server, which begins anew."""
-    server = _replicating(backend, params)
-    if server.state != "STOPPED":
-        raise ConflictException(f"The source server {server.id} is {server.state}, not STOPPED")
-    quota = backend.quota(REPLICATING)
-    if backend.replicating() >= quota:
-        raise quota_exceeded(REPLICATING, quota)
-    server.become("INITIATING")
-    return {"sourceServer": shown(backend, server)}
-
-
-def retry_replication(backend: DrsBackend, params: Json) -> Json:
-    """RetryDataReplication: of a server that stalled or failed to initiate."""
-    server = backend.server(params["sourceServerID"])
-    if server.staged is not None or (server.state != "STALLED" and server.error is None):
-        raise ValidationException(f"The source server {server.id} has nothing to retry")
-    server.become("INITIATING" if server.synced is None else "BACKLOG")
-    return shown(backend, server)
-
-
-def _replicating(backend: DrsBackend, params: Json) -> Server:
     server = backend.server(params["sourceServerID"])
     if server.staged is not None:
         raise ConflictException(f"{server.id} is extended: it replicates in its staging account")
-    return server
+    server.become("DISCONNECTED")
+    return shown(backend, server)
 
 
 def _known_arn(backend: DrsBackend, arn: str) -> str:
