@@ -60,19 +60,25 @@ def _context(call: Call, session: Any) -> dict[str, str]:
     }
 
 
+def _document(policy: Any) -> str:
+    """A managed policy as its default version has it."""
+    documents = {each.version_id: each.document for each in policy.versions}
+    return str(documents[policy.default_version_id])
+
+
 def _allowed(call: Call, role: Any, session: Any, action: str, resource: str) -> bool:
     context = _context(call, session)
 
     def own(document: Any) -> str | None:
         return decision(document, action=action, resource=resource, context=context)
 
-    documents = [*role.policies.values(), *(p.document for p in role.managed_policies.values())]
+    documents = [*role.policies.values(), *map(_document, role.managed_policies.values())]
     said = {own(document) for document in documents}
     limits = [session.policy] if session.policy else []
     if role.permissions_boundary_arn:
         known = iam_backends[session.account_id]["aws"].managed_policies
         boundary = known.get(role.permissions_boundary_arn)
-        limits.append(boundary.document if boundary is not None else "")
+        limits.append(_document(boundary) if boundary is not None else "")
     if "Deny" in said or any(own(limit) != "Allow" for limit in limits):
         return False
     if call.service != "kms" or resource == "*":

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
-from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
-from moto.ssm.responses import SimpleSystemManagerResponse
 
 from validator.emulator.drs.door import TIERS, Machine
 
 Json = dict[str, Any]
 
 PROFILE = "AWSElasticDisasterRecoveryAutomatedAgentInstallRole"
+_SSM = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 _PROFILE_POLICIES = (
-    "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+    _SSM,
     "arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryEc2InstancePolicy",
 )
 _PLATFORMS = {
@@ -26,23 +26,6 @@ _PLATFORMS = {
 _TYPES = ("m6i.large", "m6i.xlarge", "r6i.large", "c6i.xlarge")
 _PRIORITIES = ("1", "2", "3", "2", "3")
 _LAST_PING_SECONDS = 30
-
-
-def install() -> None:
-    """Gives SSM its inventory, and EC2 a quick look at an image by its id."""
-    ssm: Any = SimpleSystemManagerResponse
-    ssm.describe_instance_information = _describe_information
-    ec2: Any = EC2Backend
-    original = ec2.describe_images
-
-    def describe_images(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # moto compares every image of its list with every instance's.
-        wanted = (kwargs.get("filters") or {}).get("image-id")
-        if isinstance(wanted, str) and not args and len(kwargs) == 1:
-            return [self.amis[wanted]] if wanted in self.amis else []
-        return original(self, *args, **kwargs)
-
-    ec2.describe_images = describe_images
 
 
 def run(
@@ -99,7 +82,7 @@ def machines(account_id: str, region: str, ids: list[str] | None) -> list[Machin
     found = []
     for identifier in ids if ids is not None else running:
         instance = running[identifier]
-        tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+        tags = _tags(instance)
         _, name, version = _PLATFORMS[instance.platform or "linux"]
         found.append(
             Machine(
@@ -118,6 +101,10 @@ def machines(account_id: str, region: str, ids: list[str] | None) -> list[Machin
 def _instances(backend: Any) -> Iterator[Any]:
     for reservation in list(backend.reservations.values()):
         yield from list(reservation.instances)
+
+
+def _tags(instance: Any) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in instance.get_tags()}
 
 
 def _runs(instance: Any) -> bool:
@@ -157,24 +144,21 @@ def _profile(account_id: str, name: str) -> str:
     return str(iam.instance_profiles[name].arn)
 
 
-def _describe_information(self: Any) -> str:
-    """DescribeInstanceInformation: what runs with an instance profile is managed and online."""
+def describe_information(self: Any) -> str:
+    """DescribeInstanceInformation: what runs with a profile whose role may speak to SSM is online."""
     params = json.loads(self.body or "{}")
     backend = ec2_backends[self.current_account][self.region]
-    profiles = {
+    managed = {
         association.instance.id
-        for association in backend.iam_instance_profile_associations.values()
+        for association in list(backend.iam_instance_profile_associations.values())
+        if any(_SSM in role.managed_policies for role in association.iam_instance_profile.roles)
     }
-    items = [
-        _information(instance)
-        for instance in _instances(backend)
-        if _runs(instance) and instance.id in profiles
-    ]
+    found = {i.id: i for i in _instances(backend) if _runs(i) and i.id in managed}
+    items = [_information(instance) for instance in found.values()]
     filters = [(f["Key"], f["Values"]) for f in params.get("Filters", [])]
     filters += [(f["key"], f["valueSet"]) for f in params.get("InstanceInformationFilterList", [])]
-    tags = {i.id: {t["key"]: t["value"] for t in i.get_tags()} for i in _instances(backend)}
     for key, values in filters:
-        items = [each for each in items if _matches(each, tags[each["InstanceId"]], key, values)]
+        items = [i for i in items if _matches(i, found[i["InstanceId"]], key, values)]
     items.sort(key=lambda each: str(each["InstanceId"]))
     after, size = params.get("NextToken", ""), int(params.get("MaxResults", 50))
     if not 5 <= size <= 50:
@@ -204,11 +188,11 @@ def _information(instance: Any) -> Json:
     }
 
 
-def _matches(item: Json, tags: dict[str, str], key: str, values: list[str]) -> bool:
+def _matches(item: Json, instance: Any, key: str, values: list[str]) -> bool:
     if key.startswith("tag:"):
-        return tags.get(key.removeprefix("tag:")) in values
+        return _tags(instance).get(key.removeprefix("tag:")) in values
     if key == "tag-key":
-        return bool(set(values) & set(tags))
+        return bool(set(values) & set(_tags(instance)))
     name = {
         "AgentVersion": "AgentVersion",
         "InstanceIds": "InstanceId",

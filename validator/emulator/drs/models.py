@@ -1,5 +1,6 @@
 """The state of DRS in one account and Region: its servers, templates, jobs and recovery instances."""
 
+import functools
 import random
 import threading
 import time
@@ -49,6 +50,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
+@functools.lru_cache(maxsize=8192)
 def text(moment: datetime) -> str:
     """A moment as DRS writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
