@@ -33,7 +33,9 @@ class Call:
     environ: Json
 
     def params(self) -> Json:
-        """The parameters of the body; a form's are all text, with flat names."""
+        """The parameters; a form's and a query's are all text, with flat names."""
+        if self.environ["REQUEST_METHOD"] == "GET":
+            return dict(parse_qsl(self.environ.get("QUERY_STRING", "")))
         raw = body(self.environ)
         if self.form:
             return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
@@ -45,6 +47,9 @@ class Call:
 
     def replace_params(self, params: Json) -> None:
         """Puts other parameters into the request, for whoever answers it."""
+        if self.environ["REQUEST_METHOD"] == "GET":
+            self.environ["QUERY_STRING"] = urlencode(params)
+            return
         raw = (urlencode(params) if self.form else json.dumps(params)).encode()
         self.environ["wsgi.input"] = io.BytesIO(raw)
         self.environ["CONTENT_LENGTH"] = str(len(raw))

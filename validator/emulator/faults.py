@@ -259,8 +259,7 @@ def _first(value: Any) -> str:
 
 def _lead_on(call: Call) -> None:
     """Takes the mark of an empty page off a token, so that the page asked for is the next."""
-    raw = call.environ.get("CONTENT_LENGTH") or "0"
-    if raw == "0" or call.service == "s3":
+    if call.service not in _PAGED:
         return
     params = call.params()
     marked = [k for k, v in params.items() if isinstance(v, str) and v.endswith(_MARK)]
