@@ -8,6 +8,7 @@ the condition keys of `_context`, others being absent. What is not understood is
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
@@ -133,7 +134,7 @@ def _drs(call: Call, account_id: str) -> list[str]:
     servers = params.get("sourceServers")
     for each in servers if isinstance(servers, list) else []:
         found.append(arn("source-server", each["sourceServerID"]))
-    path = str(call.environ.get("PATH_INFO", ""))
+    path = unquote(str(call.environ["PATH_INFO"]))
     if path.startswith("/tags/"):
         found.append(path.removeprefix("/tags/"))
     return found
