@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 ARN = f"arn:aws:%s:{REGION}:{STAGING}:%s"
 JOURNAL = {"JournalTableConfiguration": {"RecordExpiration": {"Expiration": "DISABLED"}}}
 NOT_BUILT: list[tuple[str, str, dict[str, Any]]] = [
-    ("drs", "describe_jobs", {}),
+    ("drs", "list_recovery_plans", {}),
     ("dynamodb", "update_table_replica_auto_scaling", {"TableName": "abc"}),
     ("ec2", "withdraw_byoip_cidr", {"Cidr": "10.0.0.0/24"}),
     ("iam", "accept_delegation_request", {"DelegationRequestId": "a" * 16}),
@@ -93,7 +93,7 @@ DOORS = [
     ("GET", "nowhere", {}, "no such door"),
     ("POST", "quotas", {"account": STAGING, "region": REGION, "code": "L-0", "value": 1}, "L-0"),
     ("POST", "faults", {"kind": "flood"}, "kind must be one of"),
-    ("POST", "faults", {"kind": "empty-page", "service": "kms"}, "for service drs"),
+    ("POST", "faults", {"kind": "empty-page", "service": "s3"}, "needs a service"),
     ("POST", "source-servers", {"account": STAGING, "region": REGION}, "count"),
     ("POST", "source-servers", {"account": "9" * 12, "region": REGION, "count": 1}, "template"),
 ]
