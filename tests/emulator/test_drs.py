@@ -212,6 +212,25 @@ def test_extension_and_what_breaks_it(embedded: Embedded, estate: Any) -> None:
             lambda: iam.attach_role_policy(RoleName=ROLE, PolicyArn=ROLE_POLICY),
         ),
     ]
+
+    def without_role() -> None:
+        iam.detach_role_policy(RoleName=ROLE, PolicyArn=ROLE_POLICY)
+        iam.delete_role(RoleName=ROLE)
+        listing = drs.list_extensible_source_servers
+        assert refusal(listing, stagingAccountID=STAGING) == ("AccessDeniedException", 403)
+
+    def with_role() -> None:
+        iam.create_role(RoleName=ROLE, Path="/service-role/", AssumeRolePolicyDocument=trust())
+        iam.attach_role_policy(RoleName=ROLE, PolicyArn=ROLE_POLICY)
+
+    def with_key() -> None:
+        kms.cancel_key_deletion(KeyId=key_id)
+        kms.enable_key(KeyId=key_id)
+
+    broken += [
+        (without_role, with_role),
+        (lambda: kms.schedule_key_deletion(KeyId=key_id), with_key),
+    ]
     for spoil, mend in broken:
         spoil()
         assert status() == "EXTENSION_ERROR"
