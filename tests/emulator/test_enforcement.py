@@ -217,6 +217,12 @@ CALLS: list[tuple[str, Call, str, str, str]] = [
 ]
 
 
+def test_s3_is_open_to_those_who_may_all_of_it(worker: Worker) -> None:
+    for action, said in (("s3:ListAllMyBuckets", "AccessDenied"), ("s3:*", "ok")):
+        worker.may(allow(action))
+        assert outcome(worker.client("s3").list_buckets) == said
+
+
 @pytest.fixture(scope="module")
 def next_role(worker: Worker) -> None:
     """A role that trusts the worker's account."""

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +55,31 @@ class Call:
         raw = (urlencode(params) if self.form else json.dumps(params)).encode()
         self.environ["wsgi.input"] = io.BytesIO(raw)
         self.environ["CONTENT_LENGTH"] = str(len(raw))
+
+
+class Tally:
+    """How often each operation was called."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, call: Call) -> None:
+        """Counts a call."""
+        with self._lock:
+            self._counts[f"{call.service} {call.operation}"] += 1
+
+    def counts(self) -> Json:
+        """The counts, by service and operation."""
+        with self._lock:
+            return dict(self._counts)
+
+    def clear(self) -> Json:
+        """The counts, which then begin at zero."""
+        with self._lock:
+            counts = dict(self._counts)
+            self._counts.clear()
+            return counts
 
 
 def body(environ: Json) -> bytes:

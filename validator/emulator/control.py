@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from validator.emulator import instances, moto_patches
-from validator.emulator.calls import Json
+from validator.emulator.calls import Json, Tally
 from validator.emulator.drs import door, drs_backends, models
 from validator.emulator.drs.models import DrsBackend
 from validator.emulator.enforcement import Enforcement
@@ -14,9 +14,13 @@ from validator.emulator.faults import Faults
 class Control:
     """The doors, by method and path."""
 
-    def __init__(self, identity: str, faults: Faults, enforcement: Enforcement) -> None:
+    def __init__(
+        self, identity: str, faults: Faults, enforcement: Enforcement, tally: Tally
+    ) -> None:
         self._doors: dict[tuple[str, str], Callable[[Json], Json]] = {
+            ("DELETE", "calls"): lambda _: tally.clear(),
             ("DELETE", "faults"): lambda _: _clear(faults),
+            ("GET", "calls"): lambda _: tally.counts(),
             ("GET", "health"): lambda _: {"id": identity, "status": "ok"},
             ("POST", "delays"): _delays,
             ("POST", "faults"): lambda body: _add(faults, body),
@@ -33,9 +37,8 @@ class Control:
     def answer(self, method: str, path: str, body: Json) -> Json:
         """What a door answers; raises KeyError, ValueError or DrsError for a wrong body."""
         if (method, path) not in self._doors:
-            raise ValueError(
-                f"no such door: {method} /_emulator/{path}; docs/emulator.md lists them"
-            )
+            doors = ", ".join(sorted(f"{verb} {door}" for verb, door in self._doors))
+            raise ValueError(f"no such door: {method} {path}; doors are {doors}")
         return self._doors[method, path](body)
 
 

@@ -26,6 +26,14 @@ _PLATFORMS = {
 _TYPES = ("m6i.large", "m6i.xlarge", "r6i.large", "c6i.xlarge")
 _PRIORITIES = ("1", "2", "3", "2", "3")
 _LAST_PING_SECONDS = 30
+_FILTERS = {
+    "AgentVersion": "AgentVersion",
+    "InstanceIds": "InstanceId",
+    "PingStatus": "PingStatus",
+    "PlatformTypes": "PlatformType",
+    "ResourceType": "ResourceType",
+}
+"""What the inventory's filters look at; tags are another matter."""
 
 
 def run(
@@ -158,6 +166,8 @@ def describe_information(self: Any) -> str:
     filters = [(f["Key"], f["Values"]) for f in params.get("Filters", [])]
     filters += [(f["key"], f["valueSet"]) for f in params.get("InstanceInformationFilterList", [])]
     for key, values in filters:
+        if key not in _FILTERS and key != "tag-key" and not key.startswith("tag:"):
+            raise JsonRESTError("InvalidFilterKey", f"The filter key {key} is not valid.")
         items = [i for i in items if _matches(i, found[i["InstanceId"]], key, values)]
     items.sort(key=lambda each: str(each["InstanceId"]))
     after, size = params.get("NextToken", ""), int(params.get("MaxResults", 50))
@@ -193,13 +203,4 @@ def _matches(item: Json, instance: Any, key: str, values: list[str]) -> bool:
         return _tags(instance).get(key.removeprefix("tag:")) in values
     if key == "tag-key":
         return bool(set(values) & set(_tags(instance)))
-    name = {
-        "AgentVersion": "AgentVersion",
-        "InstanceIds": "InstanceId",
-        "PingStatus": "PingStatus",
-        "PlatformTypes": "PlatformType",
-        "ResourceType": "ResourceType",
-    }.get(key)
-    if name is None:
-        raise JsonRESTError("InvalidFilterKey", f"The filter key {key} is not valid.")
-    return item[name] in values
+    return item[_FILTERS[key]] in values

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import secrets
-import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +12,7 @@ from cheroot.wsgi import Server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from validator.emulator import moto_patches
-from validator.emulator.calls import Call, Json, Start, answered, body, called, refuse
+from validator.emulator.calls import Call, Json, Start, Tally, answered, body, called, refuse
 from validator.emulator.control import Control
 from validator.emulator.drs import door, drs_backends
 from validator.emulator.drs.exceptions import DrsError
@@ -29,11 +28,10 @@ class Application:
     def __init__(self, management_account: str) -> None:
         moto_patches.install(management_account)
         self._aws = DomainDispatcherApplication(create_backend_app)
-        self._lock = threading.Lock()
-        self._calls: dict[str, int] = {}
+        self._tally = Tally()
         self._enforcement = Enforcement()
         self._faults = Faults(_account, _vanish)
-        self._control = Control(INSTANCE_ID, self._faults, self._enforcement)
+        self._control = Control(INSTANCE_ID, self._faults, self._enforcement, self._tally)
 
     def __call__(self, environ: Json, start: Start) -> Iterable[bytes]:
         """Answers one request; nothing that goes wrong in here is an HTML page."""
@@ -41,9 +39,7 @@ class Application:
         if path.startswith("/_emulator/"):
             return self._controlled(environ, start, path.removeprefix("/_emulator/"))
         call = called(environ)
-        with self._lock:
-            name = f"{call.service} {call.operation}"
-            self._calls[name] = self._calls.get(name, 0) + 1
+        self._tally.add(call)
         faulty = self._faults.answer(call, start)
         if faulty is not None:
             return faulty
@@ -75,21 +71,12 @@ class Application:
     def _controlled(self, environ: Json, start: Start, path: str) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         try:
-            if path == "calls":
-                return answered(start, 200, self._counted(method))
             asked = json.loads(body(environ) or "{}")
             return answered(start, 200, self._control.answer(method, path, asked))
         except DrsError as error:
             return answered(start, 400, {"error": error.message})
         except (AttributeError, KeyError, ValueError, TypeError) as error:
             return answered(start, 400, {"error": f"{type(error).__name__}: {error}"})
-
-    def _counted(self, method: str) -> Json:
-        with self._lock:
-            counted = dict(self._calls)
-            if method == "DELETE":
-                self._calls.clear()
-            return counted
 
 
 def _account(call: Call) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from validator.emulator.drs.models import (
     REPLICATING,
+    TOTAL,
     DrsBackend,
     Json,
     Server,
@@ -70,9 +71,9 @@ def register(
         if isinstance(machines, int):
             machines = _unknown(backend, machines, prefix)
         machines = list(machines)
-        quota = backend.quota(REPLICATING)
-        if backend.replicating() + len(machines) > quota:
-            raise quota_exceeded(REPLICATING, quota)
+        for code, counted in ((REPLICATING, backend.replicating()), (TOTAL, len(backend.servers))):
+            if counted + len(machines) > (quota := backend.quota(code)):
+                raise quota_exceeded(code, quota)
         made = []
         for machine in machines:
             server = _server(backend, machine, replication, state)

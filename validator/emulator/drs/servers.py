@@ -145,8 +145,8 @@ def describe_servers(backend: DrsBackend, params: Json) -> Json:
     filters = params.get("filters") or {}
     moment = time.monotonic()
     servers = [server for server in backend.servers.values() if server.visible <= moment]
-    if ids := filters.get("sourceServerIDs"):
-        servers = [server for server in servers if server.id in set(ids)]
+    if ids := set(filters.get("sourceServerIDs") or ()):
+        servers = [server for server in servers if server.id in ids]
     if hardware := filters.get("hardwareId"):
         servers = [server for server in servers if hardware in _hardware(server)]
     if staging := filters.get("stagingAccountIDs"):
