@@ -1,11 +1,13 @@
 """Small estates for tests: one good estate, changed by each test where it needs to."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from validator.model import (
     Account,
     Estate,
     Extension,
+    LaunchSettings,
     Part,
     PointInTimeRule,
     ReplicationTemplate,
@@ -16,6 +18,10 @@ from validator.model import (
 )
 
 REGION = "us-west-2"
+
+
+READ_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LAUNCH_SETTINGS = LaunchSettings(False, True, "STARTED", False, "BASIC")
 
 
 def account(name: str, part: Part, account_id: str, planned: int | Unknown) -> Account:
@@ -44,6 +50,10 @@ def estate(
         headroom=0,
         volumes_per_server=3,
         point_in_time_days=7,
+        objectives=(("1", 15), ("2", 60)),
+        drill_days=180,
+        launch_settings=LAUNCH_SETTINGS,
+        read_at=READ_AT,
         waves=tuple(Wave(f"wave-{n}", "estate.auto.tfvars:40", 200) for n in (1, 2, 3)),
     )
 
@@ -66,6 +76,16 @@ def server(
         staging_arn=staging_arn,
         replication_state=state,
         error=error,
+        instance_id=f"i-{number:017x}",
+        tags=(("dr:priority", "1"),),
+        lag=0,
+        last_seen=READ_AT - timedelta(minutes=2),
+        first_byte=READ_AT - timedelta(days=30),
+        added=READ_AT - timedelta(days=30),
+        volumes=("REGULAR",),
+        encryption="CUSTOM",
+        key=f"arn:aws:kms:{REGION}:{account_id}:key/1",
+        newest_point=READ_AT - timedelta(minutes=5),
     )
 
 

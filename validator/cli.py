@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -139,7 +140,20 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = command("verify", _verify, "judge the accounts as they are")
     verify.add_argument("env", help="the env, a folder under terraform/envs")
+    verify.add_argument(
+        "--deep", action="store_true", help="read of every server what AWS gives one by one"
+    )
+    verify.add_argument(
+        "--wait",
+        metavar="DURATION",
+        type=_duration,
+        help="read again, for at most so long (90s, 10m, 2h), until it holds or nothing moves",
+    )
     _add_report_options(verify)
+
+    diagnose = command("diagnose", _diagnose, "find the cause of what is wrong in the accounts")
+    diagnose.add_argument("env", help="the env, a folder under terraform/envs")
+    diagnose.add_argument("server", nargs="*", help="ARN, id or hostname of a server")
 
     explain = command("explain", _explain, "say what an invariant promises, why, and the remedy")
     explain.add_argument("invariant", help="its name")
@@ -483,6 +497,13 @@ def _apply(arguments: argparse.Namespace) -> int:
                 return status
         _check_saved(env, saved, aws)
         with Progress(f"apply {env.name}") as progress:
+            progress.step("looking for templates that Terraform does not know")
+            if _adopted(env, declared, aws, progress, dry_run=True):
+                raise UsageError(
+                    "An account has a replication configuration template that is not in Terraform's "
+                    "state, and can have only one. Run "
+                    f"`validator bootstrap {env.name}`, which imports it, and plan again."
+                )
             _bootstrapped(declared, aws, progress, dry_run=False)
             progress.step("terraform apply")
             try:
@@ -528,7 +549,49 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
         cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
         Progress(f"bootstrap {env.name}") as progress,
     ):
-        return _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
+        status = _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
+        adopted = _adopted(env, declared, aws, progress, dry_run=arguments.dry_run)
+        for line in adopted:
+            _say(f"  {line}")
+        if adopted and not arguments.dry_run:
+            # A plan that was made before would make what is there now.
+            env.forget("plan")
+        return 1 if adopted and arguments.dry_run else status
+
+
+def _adopted(
+    env: Env, declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool
+) -> tuple[str, ...]:
+    """Imports each account's replication configuration template into Terraform's state.
+
+    It is a singleton, and Terraform cannot make a second. Returns what was imported, or in a dry
+    run would be.
+    """
+    from validator.operations import bootstrap
+
+    opener, region = _opener(declared, aws), tfvars.text(declared, "recovery_region")
+    target, staging, _ = tfvars.accounts(declared)
+    found = {
+        each: bootstrap.existing_template(opener, each.id, region) for each in (target, *staging)
+    }
+    if not any(found.values()):
+        return ()
+    addresses = code.template_addresses(env.directory, declared)
+    at = _initialised(env, aws, progress)
+    known = at.addresses()
+    done = []
+    for account, id_ in found.items():
+        address = addresses.get(account.id)
+        if id_ is None or address is None or address in known:
+            continue
+        if not dry_run:
+            progress.step(f"importing {id_} of {account.name}")
+            at.adopt(address, id_)
+        imported = "would be imported" if dry_run else "imported"
+        done.append(
+            f"{account.name}: replication configuration template {id_} {imported} as {address}"
+        )
+    return tuple(done)
 
 
 def _bootstrapped(declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool) -> int:
@@ -558,19 +621,47 @@ def _opener(declared: Declared, aws: "Cloud") -> "accounts.Opener":
 def _verify(arguments: argparse.Namespace) -> int:
     """`verify`: status of the verdict on the accounts as they are."""
     from validator import cloud
-    from validator.reports.progress import Progress
-    from validator.sources import live
 
     env, declared = _env(arguments.env)
     env.forget("verify")
     with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
-        with Progress(f"verify {env.name}") as progress:
-            progress.step("reading the accounts")
-            estate = live.read(declared, env.name, _opener(declared, aws))
-        verdict = _verdict(env, estate)
-        notes = waivers.warnings(verdict, date.today())
+        estate, verdict, notes = _verified(env, declared, aws, arguments)
+        notes = (*notes, *waivers.warnings(verdict, date.today()))
         run = Run("verify", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
         return _report([run], arguments)
+
+
+def _verified(
+    env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Namespace
+) -> tuple[Estate, Verdict, tuple[str, ...]]:
+    """The estate as it is, its verdict, and what there is to say of the wait for it."""
+    from validator.convergence import Watch
+    from validator.reports.progress import Progress
+    from validator.sources import live
+
+    opener = _opener(declared, aws)
+    with Progress(f"verify {env.name}") as progress:
+        progress.step("reading the accounts")
+        watch = Watch(arguments.wait)
+        while True:
+            estate = live.read(declared, env.name, opener, deep=arguments.deep)
+            verdict = _verdict(env, estate)
+            pause = watch.seen(estate, verdict)
+            if pause is None:
+                break
+            progress.step(watch.progress)
+            time.sleep(pause)
+    how = "of all servers (--deep)" if arguments.deep else "of servers not extended yet"
+    read = f"Settings that AWS gives server by server were read {how}."
+    return estate, verdict, (read, *watch.notes)
+
+
+def _duration(text: str) -> float:
+    """A length of time such as 90s, 10m or 2h, in seconds; raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in {"s", "m", "h"} or not number.isdigit() or not int(number):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be such as 90s, 10m or 2h")
+    return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
 
 
 def _extend(arguments: argparse.Namespace) -> int:
@@ -609,6 +700,45 @@ def _extend(arguments: argparse.Namespace) -> int:
     if done.complete:
         return 0
     return NO_VERDICT if done.refusals or done.interrupted else 1
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    """`diagnose`: status 1 if a cause was found, 2 if something could not be known, else 0."""
+    from validator import cloud, diagnosis
+    from validator.reports.progress import Progress
+    from validator.sources import live
+
+    env, declared = _env(arguments.env)
+    with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
+        with Progress(f"diagnose {env.name}") as progress:
+            progress.step("reading the accounts")
+            estate = live.read(declared, env.name, _opener(declared, aws), deep=True)
+        findings = judge(estate, INVARIANTS).findings
+        causes = diagnosis.diagnose(findings, tuple(arguments.server))
+        outcomes = set()
+        print(f"diagnose {env.name} on {aws.label}")
+        for cause in causes:
+            print(f"\n{cause.symptom.text}?")
+            for name in cause.passed:
+                print(f"  holds     {name}")
+            if cause.finding is None:
+                print("  Nothing that is verified explains it.")
+            else:
+                found = cause.finding
+                outcomes.add(found.outcome)
+                print(f"  {found.outcome.value:9} {found.invariant}: {found.subject}")
+                for message in found.messages[:3]:
+                    print(f"    {message.text}")
+                print(f"  Cause: {found.why}\n  Remedy: {found.remedy}")
+            print(f"  {cause.symptom.note}")
+        known = diagnosis.field_errors(findings)
+        if known:
+            print("\nErrors known from the field:")
+        for text, error in known:
+            print(f"  {text}\n    Cause: {error.cause}\n    Remedy: {error.remedy}")
+    if Outcome.VIOLATED in outcomes:
+        return EXIT_STATUS[Outcome.VIOLATED]
+    return NO_VERDICT if outcomes else 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:

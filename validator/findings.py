@@ -21,12 +21,14 @@ class Message:
     """One way in which an invariant is broken, or why it cannot be known.
 
     `where` is a file and line, an address or an ARN, more exact than the subject's own. `fix` is
-    the smallest HCL that mends it, where there is one.
+    the smallest HCL that mends it, where there is one. `subject` names what a finding of its own is
+    made for, such as one server of an account, so that it can be waived by itself.
     """
 
     text: str
     where: str
     fix: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

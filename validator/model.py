@@ -6,6 +6,7 @@ Account ids are 12-digit strings, Regions are AWS Region names, policies are JSO
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeVar
 
@@ -19,6 +20,9 @@ class Unknown:
     """A value that the view cannot see, with the reason in words that end a sentence."""
 
     reason: str
+
+
+NOT_READ = Unknown("it is read server by server, which was not asked for")
 
 
 class Part(StrEnum):
@@ -38,8 +42,23 @@ class Extension(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """The last launch of a server: DRILL or RECOVERY, its status [drs API model], and when."""
+
+    type: str
+    status: str
+    at: datetime | Unknown
+
+
+@dataclass(frozen=True, slots=True)
 class SourceServer:
-    """A server known to DRS in one account and Region."""
+    """A server known to DRS in one account and Region.
+
+    `lag` is in seconds, None where DRS gives none. `step` is the initiation step that is under way
+    or failed, in words, None once all are done. `encryption`, `key` and `newest_point` are read
+    server by server, so only where they were asked for; `newest_point` is the time of the newest
+    point in time, None if there is none. `volumes` are the volumeStatus of its disks.
+    """
 
     arn: str
     hostname: str | Unknown
@@ -48,11 +67,40 @@ class SourceServer:
     staging_arn: str | None | Unknown
     replication_state: str | Unknown
     error: str | None = None
+    instance_id: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    lag: int | None | Unknown = None
+    last_seen: datetime | None | Unknown = None
+    first_byte: datetime | None | Unknown = None
+    replication_error: str | None = None
+    step: str | None = None
+    direction: str = "FAILOVER"
+    added: datetime | None | Unknown = None
+    volumes: tuple[str, ...] = ()
+    launch: Launch | None = None
+    encryption: str | Unknown = NOT_READ
+    key: str | None | Unknown = NOT_READ
+    newest_point: datetime | None | Unknown = NOT_READ
 
     @property
     def name(self) -> str:
         """The ARN, which no two source servers share."""
         return self.arn
+
+    @property
+    def where(self) -> str:
+        """The ARN: a server stands nowhere else."""
+        return self.arn
+
+    @property
+    def shown(self) -> str:
+        """The hostname with the ARN, as messages name a server."""
+        host = "a server" if isinstance(self.hostname, Unknown) else self.hostname
+        return f"{host} ({self.arn})"
+
+    def tag(self, key: str) -> str | None:
+        """The value of a tag, None without it."""
+        return dict(self.tags).get(key)
 
     @property
     def replicating(self) -> bool | Unknown:
@@ -67,6 +115,22 @@ class SourceServer:
         if isinstance(self.replication_state, Unknown):
             return self.replication_state
         return self.replication_state not in {"STOPPED", "DISCONNECTED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An EC2 instance of the source Region that is tagged for DR."""
+
+    id: str
+    where: str
+    account_id: str
+    state: str
+    tags: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """The instance's id."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +283,11 @@ class Account:
     """One account of the estate and what the view saw in it.
 
     `planned` is the declared number of servers that replicate into the account's recovery Region
-    (0 for the orchestration account); `where` is the file and line that declares it.
+    (0 for the orchestration account); `where` is the file and line that declares it. `initialised` is
+    said of DRS in the recovery Region, `initialised_at_source` in the source Region. `extensible`
+    are the ARNs that DRS of the target lists as extensible from a staging account, `extended_from`
+    the account ids that DRS of the target lists as staging accounts: only those it has an extension
+    of.
     """
 
     name: str
@@ -232,6 +300,12 @@ class Account:
     templates: tuple[ReplicationTemplate, ...] | Unknown = ()
     security_groups: tuple[SecurityGroup, ...] | Unknown = ()
     servers: tuple[SourceServer, ...] | Unknown = Unknown("this view does not read live servers")
+    instances: tuple[Instance, ...] | Unknown = Unknown("this view does not read instances")
+    initialised: bool | Unknown = Unknown("this view does not ask DRS")
+    initialised_at_source: bool | Unknown = Unknown("this view does not ask DRS")
+    launch_settings: LaunchSettings | None | Unknown = Unknown("this view does not ask DRS")
+    extensible: tuple[str, ...] | Unknown = Unknown("this view does not ask DRS")
+    extended_from: tuple[str, ...] | Unknown = Unknown("this view does not ask DRS")
     quotas: tuple[tuple[str, int | Unknown], ...] = ()
 
 
@@ -272,8 +346,11 @@ class Estate:
     """All accounts, servers and keys of one environment, as one view sees them.
 
     `headroom` is the declared number of source servers of its quota that each account keeps free;
-    `volumes_per_server` and `point_in_time_days` are declared for the whole estate. `code` is what
-    the code view says of the same env, beside a plan.
+    `volumes_per_server` and `point_in_time_days` are declared for the whole estate. `objectives` are
+    the declared recovery point objectives in minutes by `dr:priority`, `drill_days` the most days
+    between two drills of a server, `launch_settings` how extended servers are to be launched.
+    `read_at` is when the accounts were read. `code` is what the code view says of the same env,
+    beside a plan.
     """
 
     env: str
@@ -288,9 +365,13 @@ class Estate:
     volumes_per_server: int | Unknown
     point_in_time_days: int | Unknown
     waves: tuple[Wave, ...] | Unknown
+    objectives: tuple[tuple[str, int], ...] | Unknown
+    drill_days: int | Unknown
+    launch_settings: LaunchSettings | Unknown
     providers: tuple[Provider, ...] | Unknown = Unknown("this view does not read providers")
     placements: tuple[Placement, ...] | Unknown = Unknown("this view does not read module calls")
     changes: tuple[Change, ...] = ()
+    read_at: datetime | Unknown = Unknown("this view does not read accounts")
     code: "Estate | Unknown" = Unknown("the code was not read beside it")
 
     @property

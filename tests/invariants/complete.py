@@ -5,7 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.estates import REGION, account, estate, extended, replication_template, server
+from tests.estates import (
+    LAUNCH_SETTINGS,
+    REGION,
+    account,
+    estate,
+    extended,
+    replication_template,
+    server,
+)
 from validator.findings import Message, Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.model import (
@@ -13,6 +21,7 @@ from validator.model import (
     Estate,
     Extension,
     Ingress,
+    Instance,
     Key,
     Part,
     Placement,
@@ -297,10 +306,33 @@ def complete(view: View = "plan") -> Estate:
     one = server(STAGING, 1)
     return replace(
         whole,
-        target=replace(target, servers=(server(TARGET, 9), extended(TARGET, one))),
-        staging=(replace(staging, servers=(one,)),),
+        target=replace(
+            target,
+            servers=(server(TARGET, 9), extended(TARGET, one)),
+            instances=(instance(TARGET, 9),),
+            initialised=True,
+            initialised_at_source=True,
+            launch_settings=LAUNCH_SETTINGS,
+            extended_from=(STAGING,),
+        ),
+        staging=(
+            replace(
+                staging,
+                servers=(one,),
+                instances=(instance(STAGING, 1),),
+                initialised=True,
+                extensible=(),
+            ),
+        ),
         waves=(Wave("wave-1", "estate.auto.tfvars:40", 2),),
     )
+
+
+def instance(account_id: str, number: int) -> Instance:
+    """The tagged instance that `server(account_id, number)` replicates from."""
+    identifier = f"i-{number:017x}"
+    arn = f"arn:aws:ec2:{SOURCE_REGION}:{account_id}:instance/{identifier}"
+    return Instance(identifier, arn, account_id, "running", (("dr:enabled", "true"),))
 
 
 # How a case changes the estate: each gives a new one.

@@ -41,7 +41,6 @@ TOTAL, FIT = "target-holds-every-server", "declared-servers-fit-the-estate"
 TRUSTS, KEPT = "staging-account-trusts-at-most-100-targets", "snapshots-fit-the-quota"
 WAVE, WAVES = "wave-fits-the-job-quotas", "waves-recover-every-server"
 REPLICATING = "declared-servers-are-replicating"
-EXTENDED, HEALTHY = "replicating-servers-are-extended", "extensions-are-healthy"
 
 ONE, TWO = server(STAGING, 1), server(STAGING, 2)
 BROKEN = Extension.EXTENSION_ERROR
@@ -136,14 +135,6 @@ CASES = [
     Case(REPLICATING, "one missing", live((), (ONE,), 2), VIOLATED),
     Case(REPLICATING, "one too many", live((), (ONE, TWO), 1), VIOLATED),
     Case(REPLICATING, "a state not understood", live((), (server(STAGING, 1, state=UNSEEN),), 1), UNKNOWN),
-    Case(EXTENDED, "every server", live((extended(TARGET, ONE),), (ONE,), 1), HOLDS),
-    Case(EXTENDED, "a stopped server need not be", live((extended(TARGET, ONE),), (ONE, server(STAGING, 2, state="STOPPED")), 1), HOLDS),
-    Case(EXTENDED, "one is not", live((extended(TARGET, ONE),), (ONE, TWO), 2), VIOLATED),
-    Case(EXTENDED, "one that is the target's own", live((replace(server(TARGET, 9), staging_arn=ONE.arn),), (ONE,), 1), VIOLATED),
-    Case(EXTENDED, "a target that cannot be read", with_target("live", servers=UNSEEN), UNKNOWN),
-    Case(HEALTHY, "extended", live((extended(TARGET, ONE),), (ONE,), 1), HOLDS),
-    Case(HEALTHY, "an extension error", live((extended(TARGET, ONE, BROKEN),), (ONE,), 1), VIOLATED),
-    Case(HEALTHY, "a status not understood", live((server(TARGET, 9, extension=UNSEEN),), (ONE,), 1), UNKNOWN),
 ]  # fmt: skip
 
 
@@ -157,11 +148,6 @@ def test_the_finding_names_account_region_number_quota_and_place() -> None:
     for part in (STAGING, "us-west-2", "301", "300", REPLICATING_SERVERS.code):
         assert part in message.text
     assert message.where == "estate.auto.tfvars:staging-1"
-
-
-def test_every_server_that_is_not_extended_is_named() -> None:
-    found = messages(EXTENDED, live((), (ONE, TWO), 2))
-    assert [each.where for each in found] == [ONE.arn, TWO.arn]
 
 
 def test_a_wave_that_is_too_large_says_how_many_jobs_and_rounds_it_takes() -> None:

@@ -19,10 +19,21 @@ from validator.tools import emulator, terraform
 
 pytestmark = pytest.mark.slow
 ENV = "dev"
+LIVE_ALONE = {
+    "servers",
+    "instances",
+    "initialised",
+    "initialised_at_source",
+    "launch_settings",
+    "extensible",
+    "extended_from",
+    "quotas",
+    "read_at",
+}
 BLIND: dict[str, set[str]] = {
-    "code": {"servers", "quotas", "changes"},
-    "plan": {"servers", "quotas", "changes"},
-    "live": {"servers", "quotas", "changes", "deletion_window", "providers", "placements"},
+    "code": {"changes", *LIVE_ALONE},
+    "plan": {"changes", *LIVE_ALONE},
+    "live": {"changes", "deletion_window", "providers", "placements", *LIVE_ALONE},
 }
 """What a view does not see, or sees alone."""
 

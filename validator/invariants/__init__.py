@@ -7,6 +7,7 @@ from validator.invariants import (
     effects,
     keys,
     replication,
+    servers,
     trust,
 )
 from validator.invariants.engine import Invariant, judge
@@ -19,6 +20,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *replication.INVARIANTS,
     *effects.INVARIANTS,
     *agreement.INVARIANTS,
+    *servers.INVARIANTS,
 )
 
 __all__ = ["INVARIANTS", "Invariant", "judge"]

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from validator.findings import Message
 from validator.invariants.engine import invariant, need
-from validator.model import Account, Estate, Extension, SourceServer, Unknown, Wave
+from validator.model import Account, Estate, Wave
 from validator.quotas import (
     CONCURRENT_JOBS,
     REPLICATING_SERVERS,
@@ -217,49 +216,6 @@ def declared_servers_are_replicating(account: Account, _: Estate) -> Iterator[st
         yield f"{replicating} source servers replicate in {account.name}; {planned} are declared."
 
 
-@invariant(Account, views=("live",))
-def replicating_servers_are_extended(account: Account, estate: Estate) -> Iterator[Message]:
-    """Every server of a staging account stands in the target as an extended source server.
-
-    Only what is extended can be launched from the target. A server that replicates in a staging
-    account and was never extended is missing on the day of the disaster, though its own account
-    shows it as healthy.
-
-    Remedy: Run CreateExtendedSourceServer in the target for each server named.
-    """
-    if account is estate.target:
-        return
-    extended = {
-        need(server.staging_arn)
-        for server in need(estate.target.servers)
-        if need(server.extension) is not Extension.NOT_EXTENDED
-    }
-    for server in need(account.servers):
-        if need(server.replicating) and server.arn not in extended:
-            yield Message(f"{_called(server)} is not extended into {estate.target.id}.", server.arn)
-
-
-@invariant(Account, views=("live",))
-def extensions_are_healthy(account: Account, estate: Estate) -> Iterator[Message]:
-    """No extended source server of the target reports an extension error.
-
-    EXTENSION_ERROR means that the target cannot reach the staging server any more, for example
-    because the staging role or the key's policy was taken away: the server is listed, and its
-    launch fails.
-
-    Remedy: Read the message; restore the staging role, the key policy or the staging server.
-    """
-    for server in need(account.servers):
-        if need(server.extension) is Extension.EXTENSION_ERROR:
-            yield Message(f"{_called(server)}: {server.error or 'no message'}", server.arn)
-
-
-def _called(server: SourceServer) -> str:
-    if isinstance(server.hostname, Unknown):
-        return server.arn
-    return f"{server.hostname} ({server.arn})"
-
-
 INVARIANTS = (
     account_replicates_within_quota,
     declared_headroom_is_kept,
@@ -270,6 +226,4 @@ INVARIANTS = (
     wave_fits_the_job_quotas,
     waves_recover_every_server,
     declared_servers_are_replicating,
-    replicating_servers_are_extended,
-    extensions_are_healthy,
 )

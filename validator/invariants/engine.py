@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from validator.errors import SourceError
 from validator.findings import Finding, Message, Outcome, Verdict
 from validator.model import (
     Account,
@@ -146,34 +145,45 @@ def _findings(each: Invariant, estate: Estate) -> Iterator[Finding]:
     try:
         for subject in SUBJECTS[each.about](estate):
             found += 1
-            yield _judge_subject(each, subject, estate)
+            yield from _judge_subject(each, subject, estate)
     except Unseen as unseen:
-        yield _finding(each, estate, Outcome.UNKNOWN, [_blind(unseen, estate)])
+        said = [_blind(unseen, estate)]
+        yield _finding(each, estate.name, Outcome.UNKNOWN, said, estate.where)
         return
     if not found:
         kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", each.about.__name__).lower()
         nothing = f"The estate has nothing to look at (no {kind})."
-        yield _finding(each, estate, Outcome.UNKNOWN, [Message(nothing, estate.where)])
+        said = [Message(nothing, estate.where)]
+        yield _finding(each, estate.name, Outcome.UNKNOWN, said, estate.where)
 
 
-def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Finding:
-    messages: list[Message] = []
-    outcome = Outcome.HOLDS
+def _judge_subject(each: Invariant, subject: Subject, estate: Estate) -> Iterator[Finding]:
+    """One finding, or one for each thing that the messages name as their own subject.
+
+    What is said of the subject itself, or of nothing because all of it holds, is a finding of the
+    subject's own name.
+    """
+    messages: dict[str, list[Message]] = {}
+    blind: list[Message] = []
     try:
         for broken in each.rule(subject, estate):
-            messages.append(
-                broken if isinstance(broken, Message) else Message(broken, subject.where)
-            )
-            outcome = Outcome.VIOLATED
-    except (Unseen, SourceError) as unseen:
-        messages.append(_blind(unseen, subject))
-        outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
+            said = broken if isinstance(broken, Message) else Message(broken, subject.where)
+            messages.setdefault(said.subject or subject.name, []).append(said)
+    except Unseen as unseen:
+        blind.append(_blind(unseen, subject))
     except Exception as error:
         # A crash inside an invariant must never read as silence, which would mean "holds".
         text = f"The invariant failed: {type(error).__name__}: {error}"
-        messages.append(Message(text, subject.where))
-        outcome = Outcome.VIOLATED if outcome is Outcome.VIOLATED else Outcome.UNKNOWN
-    return _finding(each, subject, outcome, messages)
+        blind.append(Message(text, subject.where))
+    if blind:
+        own = messages.setdefault(subject.name, [])
+        outcome = Outcome.VIOLATED if own else Outcome.UNKNOWN
+        yield _finding(each, subject.name, outcome, [*own, *blind], subject.where)
+        del messages[subject.name]
+    elif not messages:
+        yield _finding(each, subject.name, Outcome.HOLDS, [], subject.where)
+    for name, said_of in messages.items():
+        yield _finding(each, name, Outcome.VIOLATED, said_of, subject.where)
 
 
 def _blind(unseen: Exception, subject: Subject) -> Message:
@@ -181,13 +191,13 @@ def _blind(unseen: Exception, subject: Subject) -> Message:
 
 
 def _finding(
-    each: Invariant, subject: Subject, outcome: Outcome, messages: list[Message]
+    each: Invariant, subject: str, outcome: Outcome, messages: list[Message], where: str
 ) -> Finding:
     return Finding(
         invariant=each.name,
         family=each.family,
-        subject=subject.name,
-        where=messages[0].where if messages else subject.where,
+        subject=subject,
+        where=messages[0].where if messages else where,
         outcome=outcome,
         messages=tuple(messages),
         why=each.why,

@@ -96,6 +96,11 @@ def bootstrap(
         on_step(f"bootstrapping {account.name} ({account.id})")
         settings = launch if account is target else None
         steps += _account(account, opener, region, settings, dry_run)
+    # For the failback, which replicates the other way: AWS advises to have both sides ready.
+    opened = opener.open(target.id, region)
+    source_region = tfvars.text(declared, "source_region")
+    drs = opened.client("drs", region=source_region)
+    steps.append(_initialise(drs, target.name, source_region, dry_run))
     return steps
 
 
@@ -144,18 +149,23 @@ def _account(
         if not dry_run:
             call(iam, "create_service_linked_role", AWSServiceName="drs.amazonaws.com")
         yield Step(account.name, f"service-linked role {_LINKED_ROLE} {made}", True)
-    initialised = _initialised(drs)
-    if initialised:
-        yield Step(account.name, f"DRS is initialised in {region}", False)
-    else:
-        if not dry_run:
-            call(drs, "initialize_service")
-        text = "would be initialised" if dry_run else "initialised"
-        yield Step(account.name, f"DRS {text} in {region}", True)
+    step = _initialise(drs, account.name, region, dry_run)
+    yield step
+    initialised = not step.changed
     if launch is not None and (initialised or not dry_run):
         yield from settle(opened, account.name, launch, dry_run=dry_run)
     elif launch is not None:
         yield Step(account.name, "launch configuration template would be made", True)
+
+
+def _initialise(drs: Client, account: str, region: str, dry_run: bool) -> Step:
+    """Initialises DRS in one Region, where it is not yet; its roles must be there."""
+    if _initialised(drs):
+        return Step(account, f"DRS is initialised in {region}", False)
+    if not dry_run:
+        call(drs, "initialize_service")
+    text = "would be initialised" if dry_run else "initialised"
+    return Step(account, f"DRS {text} in {region}", True)
 
 
 def _create(iam: Client, role: ServiceRole, account_id: str) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from validator import __version__
+from validator.checklist import ticked
 from validator.findings import Finding, Outcome, Verdict, Waived
 from validator.model import Account, Estate, Extension, SourceServer, Unknown, known
 from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS, limit, recovery
+from validator.reconciliation import Range, Standing, reconcile, totals
 from validator.waivers import ends
 
 Json = dict[str, Any]
@@ -61,6 +63,8 @@ def document(run: Run) -> Json:
         "counts": {**counts, "waived": waived},
         "capacity": capacity(run.estate),
         "changes": changes(run.estate),
+        "servers": servers(run.estate),
+        "checklist": checklist(run.estate, run.verdict.findings),
         "findings": [_finding(finding, run.today) for finding in run.verdict.findings],
         "notes": list(run.notes),
     }
@@ -126,6 +130,44 @@ def capacity(estate: Estate) -> Json:
         if planned is None
         else {"jobs": recovery(planned).jobs, "rounds": recovery(planned).rounds},
     }
+
+
+def servers(estate: Estate) -> Json | None:
+    """How many servers stand how, and the totals as ranges; None for a view without live servers.
+
+    `target` are the target's own servers, `staging` those that it has as extensions, `protected`
+    their sum: what can be recovered from the target.
+    """
+    if estate.view != "live":
+        return None
+    of, standing = totals(estate), Counter(each.standing for each in reconcile(estate))
+    return {
+        "standings": {each.value: standing[each] for each in Standing},
+        "replicating": {name: _bounds(total) for name, total in of.replicating},
+        "target": _bounds(of.replicating[0][1]),
+        "staging": _bounds(of.extended),
+        "protected": _bounds(of.protected),
+        "in_target": _bounds(of.in_target),
+    }
+
+
+def _bounds(total: Range) -> Json:
+    return {"lower": total.lower, "upper": total.upper}
+
+
+def checklist(estate: Estate, findings: tuple[Finding, ...]) -> list[Json] | None:
+    """The prerequisites of each account with their outcomes; None for a view without accounts."""
+    if estate.view != "live":
+        return None
+    return [
+        {
+            "account": each.account,
+            "item": each.item.text,
+            "outcome": None if each.outcome is None else each.outcome.value,
+            "evidence": list(each.evidence),
+        }
+        for each in ticked(estate, findings)
+    ]
 
 
 def changes(estate: Estate) -> Json:

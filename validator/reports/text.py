@@ -41,6 +41,8 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
     console.print()
     _print_capacity(console, data)
     _print_changes(console, data)
+    _print_servers(console, data)
+    _print_checklist(console, data)
     _print_findings(console, data)
     for note in data["notes"]:
         console.print(visible(note), markup=False)
@@ -109,6 +111,40 @@ def _print_changes(console: Console, data: Json) -> None:
         counts = ", ".join(f"{count} to {action}" for action, count in actions.items())
         console.print(f"  {one_line(account)}: {one_line(counts)}", markup=False)
     console.print()
+
+
+def _print_servers(console: Console, data: Json) -> None:
+    servers = data["servers"]
+    if servers is None:
+        return
+    target, staging, protected = (_range(servers[k]) for k in ("target", "staging", "protected"))
+    console.print(
+        f"Target servers: {target}. Staging servers extended into it: {staging}. "
+        f"Recoverable from the target: {protected}, of {_shown(data['capacity']['planned'])} planned."
+    )
+    standings = [f"{count} {name}" for name, count in servers["standings"].items() if count]
+    console.print(f"Each server is one of: {', '.join(standings) or 'none'}.\n")
+
+
+def _range(bounds: Json) -> str:
+    lower, upper = bounds["lower"], bounds["upper"]
+    return str(lower) if lower == upper else f"{lower} to {upper} (not all could be read)"
+
+
+def _print_checklist(console: Console, data: Json) -> None:
+    if data["checklist"] is None:
+        return
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in ("Account", "Prerequisite", ""):
+        table.add_column(column, no_wrap=column != "Prerequisite")
+    for row in data["checklist"]:
+        outcome = row["outcome"]
+        table.add_row(
+            escape(one_line(row["account"])),
+            escape(one_line(row["item"])),
+            Text("not in this env", "dim") if outcome is None else Text(outcome, _STYLE[outcome]),
+        )
+    console.print(table)
 
 
 def _print_findings(console: Console, data: Json) -> None:

@@ -7,9 +7,12 @@ the text of an ARN.
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from validator.accounts import CallError, Client, Opened, Opener, call, pages
@@ -19,7 +22,10 @@ from validator.model import (
     Estate,
     Extension,
     Ingress,
+    Instance,
     Key,
+    Launch,
+    LaunchSettings,
     Part,
     PointInTimeRule,
     ReplicationTemplate,
@@ -27,6 +33,7 @@ from validator.model import (
     SecurityGroup,
     SourceServer,
     Unknown,
+    known,
 )
 from validator.quotas import QUOTAS, Quota
 from validator.sources import tfvars
@@ -48,48 +55,263 @@ _DRS_ROLE = "drs"
 """How the modules' aliases and role names begin; other keys and roles are not the estate's."""
 
 
-def read(declared: Declared, env: str, opener: Opener) -> Estate:
-    """The estate as its accounts show it; an account that cannot be read is unknown, not empty."""
+def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) -> Estate:
+    """The estate as its accounts show it; an account that cannot be read is unknown, not empty.
+
+    What AWS offers only server by server is read for servers that are not extended yet, and for all
+    if `deep`.
+    """
     target, staging, orchestration = tfvars.accounts(declared)
-    region = tfvars.text(declared, "recovery_region")
+    regions = _Regions(
+        tfvars.text(declared, "source_region"), tfvars.text(declared, "recovery_region")
+    )
     everyone = (target, *staging, orchestration)
+    opened = _opened(everyone, opener, regions.recovery)
+    read_at = _seen(lambda: _now(opened[target.name]))
     with ThreadPoolExecutor(max_workers=min(16, len(everyone))) as pool:
-        seen = list(pool.map(lambda account: _account(account, opener, region), everyone))
+        seen = list(pool.map(lambda each: _account(each, opened[each.name], regions), everyone))
     by_name = {account.name: account for account in seen}
-    return tfvars.estate(declared, env, "live", lambda account: by_name[account.name])
+    known_target = by_name[target.name]
+    with ThreadPoolExecutor(max_workers=min(16, len(everyone))) as pool:
+        joined = pool.map(
+            lambda each: _joined(by_name[each.name], opened, known_target, deep), everyone
+        )
+        by_name = {account.name: account for account in joined}
+    return tfvars.estate(
+        declared, env, "live", lambda account: by_name[account.name], read_at=read_at
+    )
 
 
-def _account(account: Account, opener: Opener, region: str) -> Account:
-    try:
-        opened = opener.open(account.id, region)
-    except AccountError as error:
-        blind = Unknown(str(error))
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    source: str
+    recovery: str
+
+
+_Door = Opened | Unknown
+"""An account's session, or why there is none."""
+
+
+def _opened(accounts: tuple[Account, ...], opener: Opener, region: str) -> dict[str, _Door]:
+    with ThreadPoolExecutor(max_workers=min(16, len(accounts))) as pool:
+        doors = pool.map(lambda each: _seen(lambda: opener.open(each.id, region)), accounts)
+        return dict(zip((each.name for each in accounts), doors, strict=True))
+
+
+def _now(door: _Door) -> datetime:
+    """AWS's own time: the clock of this machine may be anything."""
+    if isinstance(door, Unknown):
+        raise AccountError(door.reason)
+    answer = call(door.client("sts"), "get_caller_identity")
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
+def _account(account: Account, door: _Door, regions: _Regions) -> Account:
+    if isinstance(door, Unknown):
         return replace(
             account,
-            keys=blind,
-            roles=blind,
-            templates=blind,
-            security_groups=blind,
-            servers=blind,
-            quotas=tuple((quota.code, blind) for quota in QUOTAS),
+            keys=door,
+            roles=door,
+            templates=door,
+            security_groups=door,
+            servers=door,
+            instances=door,
+            initialised=door,
+            initialised_at_source=door,
+            launch_settings=door,
+            extensible=door,
+            extended_from=door,
+            quotas=tuple((quota.code, door) for quota in QUOTAS),
         )
-    replicates = account.part is not Part.ORCHESTRATION
-    items = _seen(lambda: tuple(_template_items(opened))) if replicates else ()
-    keys = items if isinstance(items, Unknown) else _seen(lambda: _keys(opened, account, items))
-    groups = items if isinstance(items, Unknown) else _seen(lambda: _groups(opened, account, items))
+    roles = _seen(lambda: tuple(_roles(door, account)))
+    if account.part is Part.ORCHESTRATION:
+        return replace(
+            account,
+            keys=(),
+            roles=roles,
+            templates=(),
+            security_groups=(),
+            servers=(),
+            instances=(),
+        )
+    items = _of_drs(lambda: tuple(_template_items(door)))
+    ready = not isinstance(items, _Uninitialised)
+    templates = () if isinstance(items, _Uninitialised) else items
+    keys = (
+        templates
+        if isinstance(templates, Unknown)
+        else _seen(lambda: _keys(door, account, templates))
+    )
+    groups = (
+        templates
+        if isinstance(templates, Unknown)
+        else _seen(lambda: _groups(door, account, templates))
+    )
     return replace(
         account,
         keys=keys,
-        roles=_seen(lambda: tuple(_roles(opened, account))),
-        templates=items
-        if isinstance(items, Unknown)
-        else _seen(lambda: tuple(_template(item, opened, account, keys, groups) for item in items)),
+        roles=roles,
+        templates=templates
+        if isinstance(templates, Unknown)
+        else _seen(
+            lambda: tuple(_template(each, door, account, keys, groups) for each in templates)
+        ),
         security_groups=groups
         if isinstance(groups, Unknown)
         else tuple(group for _, group in groups),
-        servers=_seen(lambda: tuple(_servers(opened))) if replicates else (),
-        quotas=tuple((quota.code, _quota(opened, quota)) for quota in QUOTAS) if replicates else (),
+        servers=_seen(lambda: tuple(_servers(door))) if ready else (),
+        instances=_seen(lambda: tuple(_instances(door, regions.source))),
+        initialised=items if isinstance(items, Unknown) else ready,
+        initialised_at_source=_ready_at(door, regions.source)
+        if account.part is Part.TARGET
+        else Unknown("only the target is asked"),
+        launch_settings=_seen(lambda: _launch_settings(door)) if ready else None,
+        quotas=tuple(_quotas(door)),
     )
+
+
+class _Uninitialised:
+    """DRS was never initialised in the account and Region."""
+
+
+def _of_drs(read: Callable[[], T]) -> T | _Uninitialised | Unknown:
+    try:
+        return read()
+    except CallError as error:
+        if error.code == "UninitializedAccountException":
+            return _Uninitialised()
+        return Unknown(str(error))
+    except (AccountError, KeyError, TypeError, ValueError) as error:
+        return Unknown(f"{error}")
+
+
+def _ready_at(door: Opened, region: str) -> bool | Unknown:
+    """True if DRS is initialised in another Region of the account."""
+    drs = door.client("drs", region=region)
+    answer = _of_drs(
+        lambda: call(drs, "describe_replication_configuration_templates", maxResults=1)
+    )
+    return answer if isinstance(answer, Unknown) else not isinstance(answer, _Uninitialised)
+
+
+def _joined(account: Account, opened: dict[str, _Door], target: Account, deep: bool) -> Account:
+    """The account with what only the target tells of it, and what is read server by server."""
+    if account.part is Part.ORCHESTRATION:
+        return account
+    door, of_target = opened[account.name], opened[target.name]
+    if account.part is Part.TARGET:
+        extended_from = (
+            of_target
+            if isinstance(of_target, Unknown)
+            else _seen(lambda: tuple(_extended_from(of_target)))
+        )
+        account = replace(account, extended_from=extended_from)
+    else:
+        extensible = (
+            of_target
+            if isinstance(of_target, Unknown)
+            else _seen(lambda: tuple(_extensible(of_target, account.id)))
+        )
+        account = replace(account, extensible=extensible)
+    if isinstance(door, Unknown) or isinstance(account.servers, Unknown):
+        return account
+    extended = {server.staging_arn for server in known(target.servers)}
+    wanted = [
+        server
+        for server in account.servers
+        if server.extension is Extension.NOT_EXTENDED
+        and (deep or (account.part is Part.STAGING and server.arn not in extended))
+    ]
+    detailed = _detailed(door, wanted, deep)
+    return replace(
+        account, servers=tuple(detailed.get(server.arn, server) for server in account.servers)
+    )
+
+
+def _detailed(door: Opened, servers: list[SourceServer], deep: bool) -> dict[str, SourceServer]:
+    """The servers with what AWS offers only server by server, by ARN."""
+    drs = door.client("drs")
+
+    def detail(server: SourceServer) -> SourceServer:
+        identifier = server.arn.rsplit("/", 1)[1]
+        settings = _seen(
+            lambda: call(drs, "get_replication_configuration", sourceServerID=identifier)
+        )
+        if isinstance(settings, Unknown):
+            server = replace(server, encryption=settings, key=settings)
+        else:
+            encryption = settings.get("ebsEncryption")
+            server = replace(
+                server,
+                encryption=encryption or Unknown(f"{server.arn} does not show ebsEncryption"),
+                key=settings.get("ebsEncryptionKeyArn"),
+            )
+        if deep:
+            server = replace(server, newest_point=_seen(lambda: _newest_point(drs, identifier)))
+        return server
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return {server.arn: server for server in pool.map(detail, servers)}
+
+
+def _newest_point(drs: Client, identifier: str) -> datetime | None:
+    """The time of the server's newest point in time, None if it has none."""
+    answer = call(
+        drs,
+        "describe_recovery_snapshots",
+        sourceServerID=identifier,
+        order="DESC",
+        maxResults=1,
+    )
+    times = [datetime.fromisoformat(item["timestamp"]) for item in answer["items"]]
+    return max(times) if times else None
+
+
+def _extensible(door: Opened, staging_account_id: str) -> Iterator[str]:
+    """The ARNs that DRS of the target could still extend from a staging account."""
+    drs, operation = door.client("drs"), "list_extensible_source_servers"
+    page = {"PaginationConfig": {"PageSize": 300}}
+    for item in pages(drs, operation, "items", stagingAccountID=staging_account_id, **page):
+        yield item["arn"]
+
+
+def _extended_from(door: Opened) -> Iterator[str]:
+    for item in pages(door.client("drs"), "list_staging_accounts", "accounts"):
+        yield item["accountID"]
+
+
+def _launch_settings(door: Opened) -> LaunchSettings | None:
+    """How servers of the account are launched by default, None if nothing says so."""
+    items = list(pages(door.client("drs"), "describe_launch_configuration_templates", "items"))
+    if not items:
+        return None
+    item = items[0]
+    return LaunchSettings(
+        right_sizing=item["targetInstanceTypeRightSizingMethod"],
+        disposition=item["launchDisposition"],
+        copy_tags=item["copyTags"],
+        copy_private_ip=item["copyPrivateIp"],
+        licensing_byol=item["licensing"]["osByol"],
+    )
+
+
+def _instances(door: Opened, region: str) -> Iterator[Instance]:
+    """The instances of the source Region that are tagged for DR and not terminated."""
+    wanted = [
+        {"Name": "tag:dr:enabled", "Values": ["true"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    ec2 = door.client("ec2", region=region)
+    for reservation in pages(ec2, "describe_instances", "Reservations", Filters=wanted):
+        for item in reservation["Instances"]:
+            tags = {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}
+            yield Instance(
+                id=item["InstanceId"],
+                where=f"arn:aws:ec2:{region}:{door.account_id}:instance/{item['InstanceId']}",
+                account_id=door.account_id,
+                state=item["State"]["Name"],
+                tags=tuple(sorted(tags.items())),
+            )
 
 
 def _seen(read: Callable[[], T]) -> T | Unknown:
@@ -169,7 +391,7 @@ def _permissions(
 def _roles(opened: Opened, account: Account) -> Iterator[Role]:
     """The roles of the estate: those whose name begins as its modules name them."""
     iam = opened.client("iam")
-    for item in pages(iam, "list_roles", "Roles"):
+    for item in pages(iam, "list_roles", "Roles", PaginationConfig={"PageSize": 1000}):
         name = item["RoleName"]
         if not name.lower().startswith(_DRS_ROLE):
             continue
@@ -290,7 +512,9 @@ def _server(item: Json) -> SourceServer:
     area = item.get("stagingArea") or {}
     status = area.get("status")
     hints = (item.get("sourceProperties") or {}).get("identificationHints") or {}
-    state = (item.get("dataReplicationInfo") or {}).get("dataReplicationState")
+    data = item.get("dataReplicationInfo") or {}
+    life = item.get("lifeCycle") or {}
+    failed = data.get("dataReplicationError") or {}
     missing = f"{item['arn']} does not show"
     return SourceServer(
         arn=item["arn"],
@@ -301,24 +525,92 @@ def _server(item: Json) -> SourceServer:
         staging_account_id=area.get("stagingAccountID")
         or Unknown(f"{missing} its stagingArea.stagingAccountID"),
         staging_arn=area.get("stagingSourceServerArn"),
-        replication_state=state or Unknown(f"{missing} its dataReplicationState"),
+        replication_state=data.get("dataReplicationState")
+        or Unknown(f"{missing} its dataReplicationState"),
         error=area.get("errorMessage"),
+        instance_id=hints.get("awsInstanceID"),
+        tags=tuple(sorted((item.get("tags") or {}).items())),
+        lag=_seconds(data.get("lagDuration"), item["arn"]),
+        last_seen=_time(life.get("lastSeenByServiceDateTime"), item["arn"]),
+        first_byte=_time(life.get("firstByteDateTime"), item["arn"]),
+        added=_time(life.get("addedToServiceDateTime"), item["arn"]),
+        replication_error=failed.get("error"),
+        step=_step((data.get("dataReplicationInitiation") or {}).get("steps") or []),
+        direction=item.get("replicationDirection") or "FAILOVER",
+        volumes=tuple(
+            disk["volumeStatus"]
+            for disk in data.get("replicatedDisks") or []
+            if disk.get("volumeStatus")
+        ),
+        launch=_launch(life.get("lastLaunch"), item["arn"]),
     )
 
 
-def _quota(opened: Opened, quota: Quota) -> int | Unknown:
-    """The quota in this account: as applied, or AWS's default where none was applied."""
-    client = opened.client("service-quotas")
-    asked = {"ServiceCode": quota.service, "QuotaCode": quota.code}
+def _step(steps: list[Json]) -> str | None:
+    """The initiation step that is not done yet, with its number and status."""
+    for number, step in enumerate(steps, 1):
+        if step.get("status") not in {"SUCCEEDED", "SKIPPED"}:
+            return f"step {number} of {len(steps)}, {step.get('name')}, is {step.get('status')}"
+    return None
+
+
+def _launch(launch: Json | None, arn: str) -> Launch | None:
+    if not launch or not launch.get("initiated"):
+        return None
+    initiated = launch["initiated"]
+    return Launch(
+        type=str(initiated.get("type")),
+        status=str(launch.get("status")),
+        at=_time(initiated.get("apiCallDateTime"), arn) or Unknown(f"{arn} does not show when"),
+    )
+
+
+_DURATION = re.compile(
+    r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?"
+    r"(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
+
+
+def _seconds(text: str | None, arn: str) -> int | None | Unknown:
+    """A lag, which DRS writes as an ISO 8601 duration."""
+    if text is None:
+        return None
+    found = _DURATION.fullmatch(text)
+    if found is None or text in {"P", "PT"} or text.endswith("T"):
+        return Unknown(f"{arn} shows a lag that is no duration ({text!r})")
+    parts = {name: float(value) for name, value in found.groupdict().items() if value}
+    return int(timedelta(**parts).total_seconds())
+
+
+def _time(text: str | None, arn: str) -> datetime | None | Unknown:
+    if text is None:
+        return None
     try:
-        try:
-            answer = call(client, "get_service_quota", **asked)
-        except CallError as error:
-            if error.code != "NoSuchResourceException":
-                raise
-            answer = call(client, "get_aws_default_service_quota", **asked)
-        return int(answer["Quota"]["Value"])
-    except AccountError as error:
-        return Unknown(str(error))
-    except (KeyError, TypeError, ValueError) as error:
-        return Unknown(f"Service Quotas gave no value for {quota.code} ({error})")
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return Unknown(f"{arn} shows a time that is none ({text!r})")
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _quotas(door: Opened) -> Iterator[tuple[str, int | Unknown]]:
+    """Each quota in this account: as applied, or AWS's default where none was applied."""
+    client = door.client("service-quotas")
+    for service in sorted({quota.service for quota in QUOTAS}):
+        wanted = [quota for quota in QUOTAS if quota.service == service]
+        values = _seen(functools.partial(_values, client, service, wanted))
+        for quota in wanted:
+            if isinstance(values, Unknown):
+                yield quota.code, values
+            else:
+                nothing = Unknown(f"Service Quotas gives no value for {quota.code}")
+                yield quota.code, values.get(quota.code, nothing)
+
+
+def _values(client: Client, service: str, wanted: list[Quota]) -> dict[str, int]:
+    values: dict[str, int] = {}
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        if all(quota.code in values for quota in wanted):
+            break
+        for item in pages(client, operation, "Quotas", ServiceCode=service):
+            values.setdefault(item["QuotaCode"], int(item["Value"]))
+    return values

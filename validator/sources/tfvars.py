@@ -150,6 +150,9 @@ def estate(
         volumes_per_server=_whole(declared, "volumes_per_server"),
         point_in_time_days=_whole(declared, "point_in_time_days"),
         waves=_waves(declared),
+        objectives=_objectives(declared),
+        drill_days=_whole(declared, "drill_days"),
+        launch_settings=launch_settings(declared),
         **more,
     )
 
@@ -176,6 +179,14 @@ def _waves(declared: Declared) -> tuple[Wave, ...] | Unknown:
         for name in names
         if isinstance(servers := _whole(declared, "recovery_waves", name), int)
     )
+
+
+def _objectives(declared: Declared) -> tuple[tuple[str, int], ...] | Unknown:
+    name = "recovery_point_objectives"
+    if name not in declared.values:
+        return Unknown(f"{declared.file} does not declare {name}")
+    found = {key: _whole(declared, name, key) for key in _object(declared, (name,))}
+    return tuple((key, value) for key, value in found.items() if isinstance(value, int))
 
 
 def launch_settings(declared: Declared) -> LaunchSettings | Unknown:

@@ -3,6 +3,7 @@ environment            = "prod"
 source_region          = "us-east-1"
 recovery_region        = "us-west-2"
 access_role_name       = "OrganizationAccountAccessRole"
+drill_days             = 180
 headroom               = 0
 point_in_time_days     = 7
 volumes_per_server     = 3
@@ -44,6 +45,13 @@ recovery_waves = {
   wave-1 = 300
   wave-2 = 300
   wave-3 = 300
+}
+
+# Minutes of data that may be lost, by the tag dr:priority.
+recovery_point_objectives = {
+  "1" = 15
+  "2" = 60
+  "3" = 240
 }
 
 # How extended servers are launched in the target.

@@ -4,6 +4,12 @@ variable "access_role_name" {
   nullable    = false
 }
 
+variable "drill_days" {
+  description = "Most days between two drills of a source server."
+  type        = number
+  nullable    = false
+}
+
 variable "environment" {
   description = "Name of this environment, the same as its folder's."
   type        = string
@@ -50,6 +56,12 @@ variable "orchestration" {
 variable "point_in_time_days" {
   description = "Days for which daily points in time are kept."
   type        = number
+  nullable    = false
+}
+
+variable "recovery_point_objectives" {
+  description = "Minutes of data that may be lost, by the tag dr:priority of a source server."
+  type        = map(number)
   nullable    = false
 }
 
