@@ -305,7 +305,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"kind": "deny", "after": "2"}, "after must be a whole number"),
     ({"kind": "deny", "times": True}, "times must be a whole number"),
     ({"kind": "slow", "seconds": "long"}, "seconds must be a number"),
-    ({"kind": "vanish"}, "ids"),
+    ({"kind": "deny", "account": 444455556666}, "account must be text"),
+    ({"kind": "slow", "seconds": -1}, "seconds must not be negative"),
+    ({"kind": "vanish"}, "needs ids"),
+    ({"kind": "vanish", "ids": "s-1"}, "needs ids"),
     ({"kind": "empty-page", "service": "s3"}, "needs a service"),
     ({"kind": "empty-page"}, "needs a service"),
 ]

@@ -108,15 +108,22 @@ class Faults:
         if not isinstance(kind, str) or kind not in _FIELDS:
             raise ValueError(f"kind must be one of {sorted(_FIELDS)}")
         unknown = set(fault) - _EVERY_FIELD - _FIELDS[kind]
-        if unknown or (kind == "vanish" and not fault.get("ids")):
+        if unknown:
             known = sorted(_EVERY_FIELD | _FIELDS[kind])
             raise ValueError(f"fields of {kind} are {known}; not {sorted(unknown)}")
         for name, least in _LEAST.items():
             if name in fault and (type(fault[name]) is not int or fault[name] < least):
                 raise ValueError(f"{name} must be a whole number of at least {least}")
+        for name in ("account", "operation", "service"):
+            if not isinstance(fault.get(name, ""), str):
+                raise ValueError(f"{name} must be text")
         for name in ("hours", "seconds"):
             if name in fault and type(fault[name]) not in {int, float}:
                 raise ValueError(f"{name} must be a number")
+        if fault.get("seconds", 0) < 0:
+            raise ValueError("seconds must not be negative")
+        if kind == "vanish" and not (isinstance(fault.get("ids"), list) and fault["ids"]):
+            raise ValueError("vanish needs ids, a list of server ids")
         if kind == "empty-page" and fault.get("service") not in _PAGED:
             raise ValueError(f"empty-page needs a service of {sorted(_PAGED)}")
         most = {"times": 1} if kind == "vanish" else {}
