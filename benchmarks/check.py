@@ -159,13 +159,13 @@ def machine() -> str:
     )
 
 
-def written(rows: Sequence[Row], on: str) -> str:
-    """The page with these figures, and with what stands around them."""
-    before, rest = PAGE.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
+def written(rows: Sequence[Row], on: str, marks: tuple[str, str] = MARKS) -> str:
+    """The page with these figures between its marks, and with what stands around them."""
+    before, rest = PAGE.read_text().split(marks[0])
+    after = rest.split(marks[1])[1]
     table = ["| | Median | Wanted |", "|---|--:|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     figures = f"Measured on {date.today()}: {on}.\n\n" + "\n".join(table)
-    return f"{before}{MARKS[0]}\n\n{figures}\n\n{MARKS[1]}{after}"
+    return f"{before}{marks[0]}\n\n{figures}\n\n{marks[1]}{after}"
 
 
 def main() -> None:

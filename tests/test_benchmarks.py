@@ -1,11 +1,13 @@
-"""The benchmark of `check` measures envs that all hold, and its page can be written again."""
+"""The benchmarks measure what they say, and their page can be written again."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks import check
-from tests.conftest import run_validator
+from benchmarks import check, verify
+from tests.conftest import Embedded, run_validator
+from tests.operations.estates import STAGING_ACCOUNTS, fresh
+from validator.sources import tfvars
 
 
 @pytest.mark.slow
@@ -16,12 +18,24 @@ def test_the_envs_that_are_measured_hold(tmp_path: Path) -> None:
     assert all(f"env-{number:02}" in done.stdout for number in (1, 2, 3))
 
 
-def test_the_page_keeps_what_stands_around_the_figures() -> None:
-    once = check.written([("one", "1 s", "at most 2 s")], "a machine")
-    before, after = check.PAGE.read_text().split(check.MARKS[0])[0], once.split(check.MARKS[1])[1]
-    assert once.startswith(before) and check.PAGE.read_text().endswith(after)
+@pytest.mark.parametrize("marks", [check.MARKS, verify.MARKS], ids=["check", "verify"])
+def test_the_page_keeps_what_stands_around_the_figures(marks: tuple[str, str]) -> None:
+    page = check.PAGE.read_text()
+    once = check.written([("one", "1 s", "at most 2 s")], "a machine", marks)
+    before, after = page.split(marks[0])[0], page.split(marks[0])[1].split(marks[1])[1]
+    assert once.startswith(before) and once.endswith(after)
     assert "| one | 1 s | at most 2 s |" in once
 
 
-def test_the_page_names_the_command() -> None:
+def test_the_page_names_the_commands() -> None:
     assert f"benchmarks/{Path(check.__file__).name}" in check.PAGE.read_text()
+    assert f"python -m {verify.__name__}" in check.PAGE.read_text()
+
+
+def test_the_estate_that_is_verified_is_declared(tmp_path: Path) -> None:
+    made = fresh(Embedded("http://127.0.0.1:1"), staging=len(STAGING_ACCOUNTS))
+    folder = verify.checkout(tmp_path, made)
+    declared = tfvars.read(folder / "terraform/envs/staging")
+    _, staging, _ = tfvars.accounts(declared)
+    assert tuple(account.id for account in staging) == STAGING_ACCOUNTS
+    assert tfvars.text(declared, "recovery_region") == made.region

@@ -23,6 +23,8 @@ from tests.conftest import (
     run_validator,
     serving,
 )
+from tests.emulator.test_drs import initialise
+from tests.emulator.test_drs import template as console_template
 from validator import accounts
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
@@ -334,3 +336,27 @@ def test_apply_and_verify(applied: tuple[Path, Embedded]) -> None:
     broken = validator("verify", "staging")
     assert broken.returncode == 1
     assert "extensions-are-healthy" in broken.stdout
+
+
+def test_a_template_that_a_console_left_is_imported(
+    checkout: Path, validator: Validator, running: Embedded
+) -> None:
+    target = "222233334444"
+    drs = initialise(running, target)
+    made = drs.create_replication_configuration_template(**console_template())
+    refused = validator("apply", "dev")
+    assert refused.returncode == 2
+    assert "`validator bootstrap dev`, which imports it" in refused.stderr
+
+    would = validator("bootstrap", "dev", "--dry-run")
+    assert would.returncode == 1
+    text = (
+        f"template {made['replicationConfigurationTemplateID']} {{}} as module.target_replication"
+    )
+    assert text.format("would be imported") in would.stderr
+    done = validator("bootstrap", "dev")
+    assert done.returncode == 0, done.stderr
+    assert text.format("imported") in done.stderr
+    assert "imported" not in validator("bootstrap", "dev").stderr
+    planned = validator("plan", "dev")
+    assert re.search(r"target: \d+ to create, 1 to update", planned.stdout)

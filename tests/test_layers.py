@@ -22,6 +22,7 @@ LAYERS = [
         "convergence",
     },
     {"cloud"},
+    {"demo"},
     {"cli"},
     {"__main__"},
 ]

@@ -36,6 +36,7 @@ from validator.sources.tfvars import Declared
 if TYPE_CHECKING:
     from validator import accounts
     from validator.cloud import Cloud
+    from validator.operations import extend
     from validator.reports.progress import Progress
     from validator.tools import terraform
 
@@ -155,6 +156,11 @@ def _parser() -> argparse.ArgumentParser:
         help="read again, for at most so long (90s, 10m, 2h), until it holds or nothing moves",
     )
     _add_report_options(verify)
+
+    demo = command(
+        "demo", _demo, "the whole life of an estate on an embedded AWS, breakages and all"
+    )
+    demo.add_argument("env", help="the env, a folder under terraform/envs")
 
     diagnose = command("diagnose", _diagnose, "find the cause of what is wrong in the accounts")
     diagnose.add_argument("env", help="the env, a folder under terraform/envs")
@@ -492,7 +498,6 @@ def _gate_run(
 def _apply(arguments: argparse.Namespace) -> int:
     """`apply`: status 0 if the saved plan held and was applied whole."""
     from validator import cloud
-    from validator.reports.progress import Progress
 
     arguments.explain = False
     env, declared = _env(arguments.env)
@@ -511,16 +516,30 @@ def _apply(arguments: argparse.Namespace) -> int:
             if status != 0 or saved is None:
                 return status
         _check_saved(env, saved, aws)
-        with Progress(f"apply {env.name}") as progress:
-            _bootstrapped(declared, aws, progress, dry_run=False)
-            progress.step("terraform apply")
-            try:
-                _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
-            finally:
-                # However it ended, the state is no longer the one that was planned on.
-                env.forget("plan")
+        _applied(env, declared, aws)
         print(f"Applied the plan of env {env.name} on {aws.label}.")
         return 0
+
+
+def _applied(env: Env, declared: Declared, aws: "Cloud") -> None:
+    """Bootstraps, and applies the saved plan, which was judged and may be applied."""
+    from validator.reports.progress import Progress
+
+    with Progress(f"apply {env.name}") as progress:
+        progress.step("looking for templates that Terraform does not know")
+        if _adopted(env, declared, aws, progress, dry_run=True):
+            raise UsageError(
+                "An account has a replication configuration template that is not in Terraform's "
+                "state, and can have only one. Run "
+                f"`validator bootstrap {env.name}`, which imports it, and plan again."
+            )
+        _bootstrapped(declared, aws, progress, dry_run=False)
+        progress.step("terraform apply")
+        try:
+            _terraform(env, aws).apply(env.plan_file, on_event=progress.event)
+        finally:
+            # However it ended, the state is no longer the one that was planned on.
+            env.forget("plan")
 
 
 def _is_of_a_gone_emulator(saved: project.SavedPlan, aws: "Cloud") -> bool:
@@ -557,7 +576,49 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
         cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
         Progress(f"bootstrap {env.name}") as progress,
     ):
-        return _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
+        status = _bootstrapped(declared, aws, progress, dry_run=arguments.dry_run)
+        adopted = _adopted(env, declared, aws, progress, dry_run=arguments.dry_run)
+        for line in adopted:
+            _say(f"  {line}")
+        if adopted and not arguments.dry_run:
+            # A plan that was made before would make what is there now.
+            env.forget("plan")
+        return 1 if adopted and arguments.dry_run else status
+
+
+def _adopted(
+    env: Env, declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool
+) -> tuple[str, ...]:
+    """Imports each account's replication configuration template into Terraform's state.
+
+    It is a singleton, and Terraform cannot make a second. Returns what was imported, or in a dry
+    run would be.
+    """
+    from validator.operations import bootstrap
+
+    opener, region = _opener(declared, aws), tfvars.text(declared, "recovery_region")
+    target, staging, _ = tfvars.accounts(declared)
+    found = {
+        each: bootstrap.existing_template(opener, each.id, region) for each in (target, *staging)
+    }
+    if not any(found.values()):
+        return ()
+    addresses = code.template_addresses(env.directory, declared)
+    at = _initialised(env, aws, progress)
+    known = at.addresses()
+    done = []
+    for account, id_ in found.items():
+        address = addresses.get(account.id)
+        if id_ is None or address is None or address in known:
+            continue
+        if not dry_run:
+            progress.step(f"importing {id_} of {account.name}")
+            at.adopt(address, id_)
+        imported = "would be imported" if dry_run else "imported"
+        done.append(
+            f"{account.name}: replication configuration template {id_} {imported} as {address}"
+        )
+    return tuple(done)
 
 
 def _bootstrapped(declared: Declared, aws: "Cloud", progress: "Progress", *, dry_run: bool) -> int:
@@ -633,9 +694,8 @@ def _duration(text: str) -> float:
 def _extend(arguments: argparse.Namespace) -> int:
     """`extend`: status 0 if every selected server is extended, or in a dry run would be."""
     from validator import cloud
-    from validator.operations import extend
+    from validator.operations.extend import Selection
     from validator.reports.extending import to_text as shown
-    from validator.reports.progress import Progress
 
     env, declared = _env(arguments.env)
     tags = []
@@ -644,15 +704,30 @@ def _extend(arguments: argparse.Namespace) -> int:
         if not key or not equals:
             raise UsageError(f"--tag {each}: must be KEY=VALUE.")
         tags.append((key, value))
-    selection = extend.Selection(
-        tuple(arguments.account), arguments.wave, tuple(tags), arguments.limit
-    )
+    selection = Selection(tuple(arguments.account), arguments.wave, tuple(tags), arguments.limit)
+    with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
+        done = _extended(env, declared, aws, selection, arguments)
+    heading = f"extend {env.name} on {aws.label}"
+    print(f"{heading}\n\n{shown(done)}{heading}")
+    if done.complete:
+        return 0
+    return NO_VERDICT if done.refusals or done.interrupted else 1
+
+
+def _extended(
+    env: Env,
+    declared: Declared,
+    aws: "Cloud",
+    selection: "extend.Selection",
+    arguments: argparse.Namespace,
+) -> "extend.Extending":
+    """What became of every selected server."""
+    from validator.operations import extend
+    from validator.reports.progress import Progress
+
     settings = tfvars.launch_settings(declared)
-    with (
-        cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws,
-        Progress(f"extend {env.name}") as progress,
-    ):
-        done = extend.extend(
+    with Progress(f"extend {env.name}") as progress:
+        return extend.extend(
             declared,
             _opener(declared, aws),
             launch=None if isinstance(settings, Unknown) else settings,
@@ -661,11 +736,50 @@ def _extend(arguments: argparse.Namespace) -> int:
             prune=arguments.prune,
             on_progress=progress.count,
         )
-    heading = f"extend {env.name} on {aws.label}"
-    print(f"{heading}\n\n{shown(done)}{heading}")
-    if done.complete:
-        return 0
-    return NO_VERDICT if done.refusals or done.interrupted else 1
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    """`demo`: status 0 if the whole life of the estate went as promised."""
+    from validator import cloud
+    from validator.demo import Commands, demo
+    from validator.operations.demo import Stage
+    from validator.operations.extend import Selection
+    from validator.reports.extending import to_text as shown
+
+    if os.environ.get("CLOUD") == "aws":
+        raise UsageError("demo breaks what it makes: it runs on the embedded AWS only.")
+    env, declared = _env(arguments.env)
+    options = argparse.Namespace(
+        skip_checkov=True,
+        accept=(),
+        explain=False,
+        deep=False,
+        wait=None,
+        dry_run=False,
+        prune=False,
+        format="text",
+    )
+    started = time.monotonic()
+    with cloud.embedded(_account_ids(declared)) as aws:
+        assert aws.embedded is not None
+
+        def verify() -> Run:
+            estate, verdict, notes = _verified(env, declared, aws, options)
+            return Run("verify", env.name, aws.label, estate, verdict, notes, env.root)
+
+        commands = Commands(
+            plan=lambda: _planned(env, declared, aws, options),
+            apply=lambda: _applied(env, declared, aws),
+            extend=lambda: shown(_extended(env, declared, aws, Selection(), options)),
+            verify=verify,
+        )
+        demo(Stage(aws.embedded, declared, _opener(declared, aws)), commands, _tell)
+    print(f"demo {env.name}: {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)
 
 
 def _diagnose(arguments: argparse.Namespace) -> int:

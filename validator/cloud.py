@@ -51,12 +51,23 @@ def opened(choice: str | None, account_ids: tuple[str, ...], root: Path) -> Iter
         yield Cloud(f"AWS as account {caller}", "aws", dict(os.environ), None)
         return
     with _emulator(account_ids[-1], root) as (running, origin), emulator.watched(running):
-        yield Cloud(
-            f"the embedded AWS ({origin})",
-            f"embedded {running.id}",
-            _embedded_environment(running.url, account_ids[-1]),
-            running.url,
-        )
+        yield _cloud(running, origin, account_ids[-1])
+
+
+@contextmanager
+def embedded(account_ids: tuple[str, ...]) -> Iterator[Cloud]:
+    """An embedded AWS of its own, empty, that lives as long as the block."""
+    with emulator.started(account_ids[-1]) as running, emulator.watched(running):
+        yield _cloud(running, "started for this command", account_ids[-1])
+
+
+def _cloud(running: emulator.Emulator, origin: str, account_id: str) -> Cloud:
+    return Cloud(
+        f"the embedded AWS ({origin})",
+        f"embedded {running.id}",
+        _embedded_environment(running.url, account_id),
+        running.url,
+    )
 
 
 @contextmanager

@@ -63,11 +63,15 @@ def test_drs_quotas_are_those_of_aws_and_can_be_set(embedded: Embedded) -> None:
     assert refusal(quotas.get_service_quota, **unknown)[0] == "NoSuchResourceException"
 
 
-def test_a_set_quota_is_the_one_that_is_enforced(embedded: Embedded) -> None:
-    account = "141414141414"
+@pytest.mark.parametrize(
+    ("code", "account"), [("L-C1D14A2B", "141414141414"), ("L-E28BE5E0", "191919191919")]
+)
+def test_a_set_quota_is_the_one_that_is_enforced(
+    embedded: Embedded, code: str, account: str
+) -> None:
     initialise(embedded, account).create_replication_configuration_template(**template())
     place = {"account": account, "region": REGION}
-    embedded.door("quotas", {**place, "code": "L-C1D14A2B", "value": 2})
+    embedded.door("quotas", {**place, "code": code, "value": 2})
     embedded.door("source-servers", {**place, "count": 2})
     with pytest.raises(OSError, match="400"):
         embedded.door("source-servers", {**place, "count": 1})

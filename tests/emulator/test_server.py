@@ -1,6 +1,7 @@
 """The door of the embedded AWS: what it starts with, what it does not know, and its control door."""
 
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import ORCHESTRATION, REGION, STAGING, TARGET, Embedded
+from tests.conftest import ORCHESTRATION, REGION, ROOT, STAGING, TARGET, Embedded
 from validator.accounts import opener
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 ARN = f"arn:aws:%s:{REGION}:{STAGING}:%s"
 JOURNAL = {"JournalTableConfiguration": {"RecordExpiration": {"Expiration": "DISABLED"}}}
 NOT_BUILT: list[tuple[str, str, dict[str, Any]]] = [
-    ("drs", "describe_jobs", {}),
+    ("drs", "list_recovery_plans", {}),
     ("dynamodb", "update_table_replica_auto_scaling", {"TableName": "abc"}),
     ("ec2", "withdraw_byoip_cidr", {"Cidr": "10.0.0.0/24"}),
     ("iam", "accept_delegation_request", {"DelegationRequestId": "a" * 16}),
@@ -93,7 +94,7 @@ DOORS = [
     ("GET", "nowhere", {}, "no such door"),
     ("POST", "quotas", {"account": STAGING, "region": REGION, "code": "L-0", "value": 1}, "L-0"),
     ("POST", "faults", {"kind": "flood"}, "kind must be one of"),
-    ("POST", "faults", {"kind": "empty-page", "service": "kms"}, "for service drs"),
+    ("POST", "faults", {"kind": "empty-page", "service": "s3"}, "needs a service"),
     ("POST", "source-servers", {"account": STAGING, "region": REGION}, "count"),
     ("POST", "source-servers", {"account": "9" * 12, "region": REGION, "count": 1}, "template"),
 ]
@@ -107,6 +108,38 @@ def test_the_control_door_says_what_is_wrong(
         embedded.door(path, body, method)
     assert caught.value.code == 400
     assert said in json.load(caught.value)["error"]
+
+
+DOCUMENTED = [
+    ("doors", "nowhere", {}, r"doors are (.*)", r"^\| `((?:GET|POST|DELETE) \S+)`"),
+    ("faults", "faults", {"kind": "flood"}, r"one of \[(.*)\]", r"^\| `([a-z0-9-]+)` \|"),
+    (
+        "fields",
+        "source-servers/state",
+        {"account": STAGING, "region": REGION},
+        r"fields are (.*);",
+        r"^\| `([a-zA-Z]+)`(?:, `([a-zA-Z]+)`)? \|",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "listed", "row"), [d[1:] for d in DOCUMENTED], ids=[d[0] for d in DOCUMENTED]
+)
+def test_the_page_names_all_that_there_is(
+    embedded: Embedded, path: str, body: dict[str, Any], listed: str, row: str
+) -> None:
+    """In docs/emulator.md, each in a row of its table."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        embedded.door(path, body)
+    found = re.search(listed, json.load(caught.value)["error"])
+    assert found is not None
+    known = {each.strip(" '") for each in found[1].split(",")}
+    rows = re.findall(row, (ROOT / "docs/emulator.md").read_text(), re.MULTILINE)
+    named = {each for found in rows for each in ([found] if isinstance(found, str) else found)}
+    assert known <= named
+    if " " in min(known):  # a door is like nothing else on the page
+        assert named == known
 
 
 def test_an_answer_comes_in_one_piece(embedded: Embedded) -> None:

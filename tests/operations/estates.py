@@ -19,6 +19,8 @@ _URL = "AWS_ENDPOINT_URL"
 SOURCE_REGION = "us-east-1"
 SECOND = "222233334444"
 """A second staging account, `staging-2`."""
+STAGING_ACCOUNTS = (STAGING, SECOND, *(f"5000000000{n:02}" for n in range(3, 14)))
+"""As many as a target of 4,000 servers needs, `staging-1` to `staging-13`."""
 
 REGIONS = [
     region
@@ -97,31 +99,32 @@ def replication_template(**changes: Any) -> dict[str, Any]:
     }
 
 
-def fresh(embedded: Embedded, *, second: bool = False) -> Made:
+def fresh(embedded: Embedded, *, staging: int = 1) -> Made:
     """An estate in a Region that no other test uses, before any bootstrap."""
     _used[embedded.url] = _used.get(embedded.url, -1) + 1
     assert _used[embedded.url] < len(REGIONS), "no Region is left: let some tests share an estate"
-    return in_region(embedded, REGIONS[_used[embedded.url]], second=second)
+    return in_region(embedded, REGIONS[_used[embedded.url]], staging=staging)
 
 
-def in_region(embedded: Embedded, region: str, *, second: bool = False) -> Made:
+def in_region(embedded: Embedded, region: str, *, staging: int = 1) -> Made:
     """The estate of a Region, as it is declared."""
     read = tfvars.read(ROOT / "terraform/envs/staging")
-    staging = dict(read.values["staging_accounts"])
-    if second:
-        staging["staging-2"] = {**staging["staging-1"], "account_id": SECOND}
-    values = {**read.values, "recovery_region": region, "staging_accounts": staging}
-    declared = Declared(read.file, values, read.lines)
+    like = read.values["staging_accounts"]["staging-1"]
+    declared = {
+        f"staging-{number}": {**like, "account_id": account}
+        for number, account in enumerate(STAGING_ACCOUNTS[:staging], 1)
+    }
+    values = {**read.values, "recovery_region": region, "staging_accounts": declared}
     opener = accounts.opener(ROLE, embedded.environment(ORCHESTRATION))
-    return Made(embedded, declared, opener, region)
+    return Made(embedded, Declared(read.file, values, read.lines), opener, region)
 
 
-def applied(embedded: Embedded, *, second: bool = False) -> Made:
+def applied(embedded: Embedded, *, staging: int = 1) -> Made:
     """A fresh estate as bootstrap and apply leave it, with no servers yet."""
-    made = fresh(embedded, second=second)
+    made = fresh(embedded, staging=staging)
     embedded.door("key-policy-delay", {"seconds": 0})
     bootstrap(made.declared, made.opener, on_step=lambda _: None, dry_run=False)
-    for account in (STAGING, SECOND)[: 1 + second]:
+    for account in STAGING_ACCOUNTS[:staging]:
         made.drs(account).create_replication_configuration_template(
             **replication_template(ebsEncryptionKeyArn=_trust(made, account))
         )

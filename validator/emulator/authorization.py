@@ -7,7 +7,7 @@ hide in both. What it does not understand it refuses.
 import fnmatch
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -29,14 +29,43 @@ def allows(
     With `by_name`, naming the principal's account is not enough. `context` holds the condition
     keys of the request; a key that is not in it is absent.
     """
+    return (
+        decision(
+            document,
+            principal=principal,
+            action=action,
+            resource=resource,
+            context=context,
+            by_name=by_name,
+        )
+        == "Allow"
+    )
+
+
+def decision(
+    document: str | dict[str, Any],
+    *,
+    principal: str | None = None,
+    action: str,
+    resource: str = "*",
+    context: Mapping[str, str] | None = None,
+    by_name: bool = False,
+) -> str | None:
+    """What a policy says: "Allow", "Deny", or None if it says nothing; "Deny" if it is not understood.
+
+    Without a principal it is an identity's own policy, which names none.
+    """
     keys = {key.lower(): value for key, value in (context or {}).items()}
     try:
         policy = json.loads(document) if isinstance(document, str) else document
         statements = _as_list(policy["Statement"])
-        matching = [
+        effects = {
             statement["Effect"]
             for statement in statements
-            if _principal(statement, principal, by_name and statement["Effect"] == "Allow")
+            if (
+                principal is None
+                or _principal(statement, principal, by_name and statement["Effect"] == "Allow")
+            )
             and _listed(statement, "Action", action.lower(), lower=True)
             and _listed(statement, "Resource", resource)
             and all(
@@ -44,10 +73,10 @@ def allows(
                 for operator, tests in statement.get("Condition", {}).items()
                 for key, values in tests.items()
             )
-        ]
+        }
     except (ValueError, KeyError, TypeError, AttributeError, _Unclear):
-        return False
-    return "Allow" in matching and "Deny" not in matching
+        return "Deny"
+    return next((effect for effect in ("Deny", "Allow") if effect in effects), None)
 
 
 def principals(document: str | dict[str, Any]) -> list[str]:
@@ -104,24 +133,28 @@ def _like(pattern: str, value: str) -> bool:
     return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
+_OPERATORS: dict[str, Callable[[list[str], str], bool]] = {
+    "arnequals": lambda wanted, actual: any(_like(each, actual) for each in wanted),
+    "arnlike": lambda wanted, actual: any(_like(each, actual) for each in wanted),
+    "bool": lambda wanted, actual: actual.lower() in wanted,
+    "stringequals": lambda wanted, actual: actual in wanted,
+    "stringlike": lambda wanted, actual: any(_like(each, actual) for each in wanted),
+}
+"""The condition operators that are understood, each with its Not and IfExists where AWS has them."""
+
+
 def _condition(operator: str, key: str, expected: list[Any], keys: Mapping[str, str]) -> bool:
     name = operator.lower()
-    if_exists = name.endswith("ifexists")
-    name = name.removesuffix("ifexists")
     actual = keys.get(key)
     if name == "null":
         return ("true" if actual is None else "false") in [str(e).lower() for e in expected]
-    negated = "not" in name
+    if_exists = name.endswith("ifexists")
+    name = name.removesuffix("ifexists")
+    negated = name in {"arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike"}
+    met = _OPERATORS.get(name.replace("not", "") if negated else name)
+    if met is None:
+        raise _Unclear(operator)
     if actual is None:
         return if_exists or negated
     wanted = [str(each).lower() if isinstance(each, bool) else str(each) for each in expected]
-    match name.replace("not", ""):
-        case "stringequals":
-            met = actual in wanted
-        case "stringlike" | "arnlike" | "arnequals":
-            met = any(_like(each, actual) for each in wanted)
-        case "bool":
-            met = actual.lower() in wanted
-        case _:
-            raise _Unclear(operator)
-    return met is not negated
+    return met(wanted, actual) is not negated

@@ -1,7 +1,8 @@
 """Every moto internal that the embedded AWS touches: pin moto, and look here when it moves.
 
 What moto lets through and AWS refuses is refused here: AssumeRole against the trust policy, key and
-trust policies that name nobody, the name of the DRS service-linked role, the DRS quotas.
+trust policies that name nobody, the name of the DRS service-linked role, the DRS quotas. SSM gets its
+inventory.
 """
 
 import json
@@ -25,6 +26,7 @@ from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import BackendRequest
 from moto.servicequotas.responses import ServiceQuotasResponse
+from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
@@ -67,6 +69,7 @@ def install(management_account: str) -> None:
     """Puts DRS and the refusals into moto; call once, before the first request."""
     global _management_account
     _management_account = management_account
+    from validator.emulator import instances
     from validator.emulator.drs import models as drs_models
     from validator.emulator.drs import urls as drs_urls
 
@@ -81,6 +84,8 @@ def install(management_account: str) -> None:
     modules = frozenset(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
     drs_models.quota_value = quota_value
+    ssm: Any = SimpleSystemManagerResponse
+    ssm.describe_instance_information = instances.describe_information
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
@@ -107,6 +112,11 @@ def install(management_account: str) -> None:
 def quota_value(account: str, region: str, code: str) -> float:
     """The quota as Service Quotas would give it."""
     return quotas.get((account, region, code), QUOTAS[code][2])
+
+
+def account_of(access_key: str) -> str:
+    """The account that an access key belongs to."""
+    return str(iam_models.get_account_id_from(access_key))
 
 
 def rest_operation(service: str, environ: dict[str, Any]) -> str | None:

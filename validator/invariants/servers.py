@@ -97,7 +97,7 @@ def extensions_are_healthy(pair: Pair, estate: Estate) -> Iterator[Message]:
         pair.staging,
         estate,
         Standing.EXTENSION_ERROR,
-        lambda server: f"{server.shown} is extended with an error: {server.reason}.",
+        lambda server: f"{server.shown} is extended with an error: {server.reason.rstrip('.')}.",
     )
     need(pair.target.servers)
 

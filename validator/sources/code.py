@@ -113,6 +113,20 @@ def read(directory: Path, declared: Declared, env: str) -> Estate:
         raise SourceError(f"{directory}: its expressions are nested too deeply.") from error
 
 
+def template_addresses(directory: Path, declared: Declared) -> dict[str, str]:
+    """The address of each account's replication configuration template, by account id.
+
+    Raises SourceError for code that cannot be read, and for a template in an account not known.
+    """
+    type_ = "aws_drs_replication_configuration_template"
+    addresses: dict[str, str] = {}
+    for each in _resources(Code(directory, declared), frozenset({type_})):
+        if isinstance(each.account_id, Unknown):
+            raise SourceError(f"{each.where}: its account is not known: {each.account_id.reason}.")
+        addresses[each.account_id] = each.address
+    return addresses
+
+
 def resources(code: Code, types: frozenset[str]) -> Resources:
     """Every resource of these types, and what may be missing among them."""
     return Resources(tuple(_resources(code, types)), code.missed(types))

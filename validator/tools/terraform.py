@@ -29,7 +29,7 @@ OLDEST = (1, 10)
 """The first Terraform whose S3 backend locks with a file."""
 
 _PROVIDER = "registry.terraform.io/hashicorp/aws"
-_STOP_SECONDS = {"apply": 600.0}
+_STOP_SECONDS = {"apply": 600.0, "import": 60.0}
 """How long an interrupted command may take to end: an apply ends what it began, and saves its state."""
 _STOP_SECONDS_OTHERWISE = 20.0
 _HINTS = (
@@ -111,6 +111,23 @@ class WorkingDirectory:
             return json.loads("".join(output))
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{file}: `terraform show` gave no JSON ({error}).") from error
+
+    def addresses(self) -> frozenset[str]:
+        """The addresses of all that is in the state, empty where there is none; raises ToolError."""
+        output: list[str] = []
+        if self._run(["state", "list"], output.append, also=(1,)) == 1:
+            said = "".join(output)
+            if "No state file was found" not in said:
+                raise ToolError(_explained("state list", 1, said.strip() or "it said nothing"))
+            return frozenset()
+        return frozenset(line.strip() for line in output)
+
+    def adopt(self, address: str, id_: str) -> None:
+        """`terraform import`: what exists under an id becomes a resource of the state.
+
+        Raises ToolError.
+        """
+        self._run(["import", "-input=false", "-no-color", address, id_], lambda _: None)
 
     def form(self, folder: Path) -> tuple[Finding, ...]:
         """A finding on the format of all code under a folder; raises ToolError."""

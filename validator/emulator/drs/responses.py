@@ -10,13 +10,15 @@ import botocore.session
 import orjson
 from moto.core.responses import BaseResponse
 
+from validator.emulator.drs import recovery
 from validator.emulator.drs.exceptions import (
     DrsError,
     NotBuiltException,
     UninitializedAccountException,
     ValidationException,
 )
-from validator.emulator.drs.models import OPERATIONS, drs_backends
+from validator.emulator.drs.models import drs_backends
+from validator.emulator.drs.operations import OPERATIONS
 
 _BEFORE_INITIALISATION = {
     "InitializeService",
@@ -75,6 +77,7 @@ class DrsResponse(BaseResponse):
         with backend.lock:
             if name not in _BEFORE_INITIALISATION and not backend.initialised:
                 raise UninitializedAccountException("Account not initialized")
+            recovery.settle(backend)
             return operation.http.get("responseCode", 200), OPERATIONS[name](backend, params)
 
     def _params(self, arn: str | None) -> dict[str, Any]:
