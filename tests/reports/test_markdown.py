@@ -91,7 +91,7 @@ def test_it_shows_the_verdict_the_findings_and_what_to_do() -> None:
         "terraform/envs/staging/estate.auto.tfvars:24",
         "Remedy: Move servers",
         'actions = ["kms:Decrypt"]',
-        "⚠️ in 9 days, on 2026-12-03",
+        "⚠️ ends in 9 days, on 2026-12-03",
         "Terraform will change:",
     ):
         assert part in text

@@ -186,27 +186,33 @@ def _finding(finding: Json) -> str:
 
 
 def _waivers(data: Json) -> Iterator[str]:
-    waived = [finding for finding in data["findings"] if finding["waived"] is not None]
-    if not waived:
-        return
-    head = "| Waived | Ends | Owner, ticket | Reason |\n| :-- | :-- | :-- | :-- |"
-    rows = [
-        f"| {_code(finding['invariant'])}<br>{_md(_clipped(finding['subject'], 300))} "
-        f"({finding['outcome']}) | {_ends(finding['waived'])} "
-        f"| {_md(_clipped(finding['waived']['owner'], 100))} "
-        f"{_md(_clipped(finding['waived']['ticket'], 100))} "
-        f"| {_md(_clipped(finding['waived']['reason'], 300))} |"
-        for finding in waived
-    ]
-    yield "#### Waivers"
-    yield _listed([head, *rows], _WAIVERS, "waivers")
+    """Every waived finding, under its reason: one reason often holds for many."""
+    groups: dict[str, list[Json]] = {}
+    for finding in data["findings"]:
+        if finding["waived"] is not None:
+            groups.setdefault(_reason(finding["waived"]), []).append(finding)
+    lines = []
+    for reason, findings in groups.items():
+        names = [
+            f"  - {_code(finding['invariant'])} {_md(_clipped(finding['subject'], 300))} "
+            f"({finding['outcome']})"
+            for finding in findings
+        ]
+        lines += [f"- {reason}\n{names[0]}", *names[1:]]
+    if lines:
+        yield _listed(["#### Waivers\n", *lines], _WAIVERS, "waivers")
 
 
-def _ends(waived: Json) -> str:
+def _reason(waived: Json) -> str:
+    """Why, by whom and until when; what the command line or the code waives has no end."""
+    owner, ticket = (_md(_clipped(waived[name], 100)) for name in ("owner", "ticket"))
+    by = ", ".join(part for part in (owner, ticket) if part)
+    why = waived["reason"].strip().removesuffix(".")
+    text = f"{_md(_clipped(why, 300))} ({by})"
     if waived["expires"] is None:
-        return "with this run"
-    text = _md(ends(waived["days_left"], waived["expires"]))
-    return f"⚠️ <b>{text}</b>" if waived["days_left"] <= WARNED else text
+        return text
+    end = f"ends {_md(ends(waived['days_left'], waived['expires']))}"
+    return f"{text}; {f'⚠️ <b>{end}</b>' if waived['days_left'] <= WARNED else end}"
 
 
 def _notes(data: Json) -> Iterator[str]:
