@@ -515,6 +515,7 @@ def _server(item: Json) -> SourceServer:
     data = item.get("dataReplicationInfo") or {}
     life = item.get("lifeCycle") or {}
     failed = data.get("dataReplicationError") or {}
+    cloud = item.get("sourceCloudProperties") or {}
     missing = f"{item['arn']} does not show"
     return SourceServer(
         arn=item["arn"],
@@ -529,6 +530,7 @@ def _server(item: Json) -> SourceServer:
         or Unknown(f"{missing} its dataReplicationState"),
         error=area.get("errorMessage"),
         instance_id=hints.get("awsInstanceID"),
+        origin=(cloud["originAccountID"], cloud["originRegion"]) if cloud else None,
         tags=tuple(sorted((item.get("tags") or {}).items())),
         lag=_seconds(data.get("lagDuration"), item["arn"]),
         last_seen=_time(life.get("lastSeenByServiceDateTime"), item["arn"]),
