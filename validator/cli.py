@@ -778,6 +778,11 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         with Progress(f"diagnose {env.name}") as progress:
             progress.step("reading the accounts")
             estate = live.read(declared, env.name, _opener(declared, aws), deep=True)
+        if strangers := diagnosis.unknown(estate, tuple(arguments.server)):
+            raise UsageError(
+                f"No account that could be read shows {', '.join(strangers)}: there is no such server, "
+                "or it is where nothing could be read. `validator verify` says which accounts were."
+            )
         findings = judge(estate, INVARIANTS).findings
         causes = diagnosis.diagnose(findings, tuple(arguments.server))
         outcomes = set()
