@@ -6,7 +6,7 @@ import multiprocessing
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -539,15 +539,6 @@ def test_a_server_whose_launch_settings_are_refused_keeps_the_run_from_complete(
     assert run(made, launch=LAUNCH).complete
 
 
-@pytest.fixture
-def heard() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, even where a shell runs the tests in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("phase", ["looking at servers", "extending"])
 def test_ctrl_c_ends_what_is_in_flight_and_reports(embedded: Embedded, phase: str) -> None:
     made = applied(embedded)
