@@ -36,7 +36,8 @@ from validator.model import (
     known,
 )
 from validator.quotas import QUOTAS, Quota
-from validator.sources import tfvars
+from validator.sources import declared as declarations
+from validator.sources.declared import Declared
 from validator.sources.resources import (
     group_name,
     key_name,
@@ -45,7 +46,6 @@ from validator.sources.resources import (
     sorted_rules,
     template_name,
 )
-from validator.sources.tfvars import Declared
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -61,9 +61,9 @@ def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) ->
     What AWS offers only server by server is read for servers that are not extended yet, and for all
     if `deep`.
     """
-    target, staging, orchestration = tfvars.accounts(declared)
+    target, staging, orchestration = declarations.accounts(declared)
     regions = _Regions(
-        tfvars.text(declared, "source_region"), tfvars.text(declared, "recovery_region")
+        declarations.text(declared, "source_region"), declarations.text(declared, "recovery_region")
     )
     everyone = (target, *staging, orchestration)
     opened = _opened(everyone, opener, regions.recovery)
@@ -77,7 +77,7 @@ def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) ->
             lambda each: _joined(by_name[each.name], opened, known_target, deep), everyone
         )
         by_name = {account.name: account for account in joined}
-    return tfvars.estate(
+    return declarations.estate(
         declared, env, "live", lambda account: by_name[account.name], read_at=read_at
     )
 
