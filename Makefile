@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply extend verify bootstrap emulator invariants test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply extend verify package bootstrap emulator invariants test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ apply: ## Apply the saved plan of env ENV, if its verdict holds.
 extend: ## Extend every extensible source server of env ENV into the target.
 verify: ## Judge the accounts of env ENV as they are.
 bootstrap: ## Make what must exist before Terraform in env ENV.
+
+package: .venv/ready ## Build what verifies env ENV continuously; `plan` does so by itself.
+	@validator package $(ENV) $(ARGS)
 
 gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull request must pass, for every env.
 	@validator gate $(if $(BASE),--base $(BASE)) $(ARGS)

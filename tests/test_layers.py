@@ -21,7 +21,8 @@ LAYERS = [
         "checkov_checks",
         "convergence",
     },
-    {"cloud"},
+    {"cloud", "continuous"},
+    {"packaging"},
     {"cli"},
     {"__main__"},
 ]

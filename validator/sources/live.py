@@ -8,16 +8,17 @@ the text of an ARN.
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from validator.accounts import CallError, Client, Opened, Opener, call, pages
+from validator.accounts import CallError, Client, Opened, Opener, assumed, call, opener, pages
 from validator.errors import AccountError
 from validator.model import (
+    VERIFIER_ROLE,
     Account,
     Estate,
     Extension,
@@ -79,6 +80,26 @@ def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) ->
         by_name = {account.name: account for account in joined}
     return declarations.estate(
         declared, env, "live", lambda account: by_name[account.name], read_at=read_at
+    )
+
+
+def verifier(declared: Declared, environment: Mapping[str, str]) -> Opener:
+    """Opens the accounts by their verifier roles, for the one caller whom those trust."""
+    role = f"{VERIFIER_ROLE}-{declarations.text(declared, 'environment')}"
+    return opener(role, environment, declarations.external_ids(declared))
+
+
+def as_principal(declared: Declared, environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with the credentials of the caller whom the verifier roles trust.
+
+    Raises AccountError unless that role lets the caller in.
+    """
+    _, _, orchestration = declarations.accounts(declared)
+    return assumed(
+        declarations.text(declared, "verifier_principal_arn"),
+        declarations.text(declared, "recovery_region"),
+        environment,
+        declarations.external_ids(declared)[orchestration.id],
     )
 
 
