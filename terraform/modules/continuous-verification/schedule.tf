@@ -26,12 +26,8 @@ resource "aws_lambda_permission" "schedule" {
 resource "aws_sqs_queue" "undelivered" {
   name                      = "${local._name}-undelivered"
   message_retention_seconds = 1209600
+  policy                    = data.aws_iam_policy_document.undelivered.json
   sqs_managed_sse_enabled   = true
-}
-
-resource "aws_sqs_queue_policy" "undelivered" {
-  queue_url = aws_sqs_queue.undelivered.id
-  policy    = data.aws_iam_policy_document.undelivered.json
 }
 
 data "aws_iam_policy_document" "undelivered" {
