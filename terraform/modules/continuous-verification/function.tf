@@ -1,5 +1,6 @@
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50: One process calls AWS and ends; every call that fails is named in the verdict, and there is no other service of ours to trace.
+  #checkov:skip=CKV_AWS_116: What failed goes to the queue by the on_failure destination below, with its error, which a dead letter has not.
   #checkov:skip=CKV_AWS_117: It reads AWS's public APIs in several accounts and Regions, and listens to nobody; a network of its own would only have to be opened to all of them.
   #checkov:skip=CKV_AWS_173: Its settings are a name, an ARN and a namespace, nothing secret, and Lambda encrypts them.
   #checkov:skip=CKV_AWS_272: The package is built from this checkout and pinned in the plan by its hash; a signature by the same hands would say no more.
@@ -15,10 +16,6 @@ resource "aws_lambda_function" "this" {
   source_code_hash               = var.package.sha256
   timeout                        = 900
 
-  dead_letter_config {
-    target_arn = aws_sqs_queue.undelivered.arn
-  }
-
   environment {
     variables = {
       METRIC_NAMESPACE = local._namespace
@@ -27,12 +24,8 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  logging_config {
-    log_format = "Text"
-    log_group  = aws_cloudwatch_log_group.this.name
-  }
-
-  depends_on = [aws_iam_role_policy.this]
+  # Lambda makes a log group that is not there yet, and keeps its events for ever.
+  depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
 }
 
 # A run that failed has said so. The next one comes with the schedule, not at once.
@@ -40,6 +33,12 @@ resource "aws_lambda_function_event_invoke_config" "this" {
   function_name                = aws_lambda_function.this.function_name
   maximum_event_age_in_seconds = 3600
   maximum_retry_attempts       = 0
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.undelivered.arn
+    }
+  }
 }
 
 resource "aws_cloudwatch_log_group" "this" {
