@@ -58,5 +58,5 @@ launch_settings = {
 continuous_verification = {
   enabled           = false
   schedule          = "rate(6 hours)"
-  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify-dev"
+  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify"
 }

@@ -67,5 +67,5 @@ launch_settings = {
 continuous_verification = {
   enabled           = true
   schedule          = "rate(6 hours)"
-  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify-prod"
+  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify"
 }

@@ -60,5 +60,5 @@ launch_settings = {
 continuous_verification = {
   enabled           = true
   schedule          = "rate(6 hours)"
-  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify-staging"
+  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify"
 }

@@ -2,7 +2,6 @@
 resource "aws_cloudwatch_metric_alarm" "silent" {
   alarm_name          = "${local._name}-silent"
   alarm_description   = "No verification of env ${var.environment} came to its end within a day: nothing is known of the estate."
-  actions_enabled     = var.enabled
   alarm_actions       = [aws_sns_topic.alarms.arn]
   comparison_operator = "LessThanThreshold"
   dimensions          = { Environment = var.environment }
@@ -13,7 +12,7 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
   period              = 86400
   statistic           = "Sum"
   threshold           = 1
-  treat_missing_data  = "breaching"
+  treat_missing_data  = var.enabled ? "breaching" : "notBreaching"
 }
 
 # Also a run that was cut off in the middle, which can tell nothing itself. Where no run is started
@@ -21,7 +20,6 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
 resource "aws_cloudwatch_metric_alarm" "failed" {
   alarm_name          = "${local._name}-failed"
   alarm_description   = "A verification of env ${var.environment} failed or was cut off: its verdict is unknown."
-  actions_enabled     = var.enabled
   alarm_actions       = [aws_sns_topic.alarms.arn]
   comparison_operator = "GreaterThanThreshold"
   dimensions          = { FunctionName = aws_lambda_function.this.function_name }

@@ -10,7 +10,7 @@ variable "account_id" {
 }
 
 variable "enabled" {
-  description = "Whether it runs on its schedule and its alarms ring; without, everything stands ready and is silent."
+  description = "Whether it runs on its schedule, and silence rings; without, everything stands ready and waits."
   type        = bool
   nullable    = false
 }

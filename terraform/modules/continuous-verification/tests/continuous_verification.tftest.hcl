@@ -45,7 +45,7 @@ run "silence_rings" {
   command = plan
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.silent.actions_enabled
+    condition     = aws_cloudwatch_metric_alarm.silent.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.silent.actions_enabled != false
     error_message = "Where no run comes to its end, the alarm must ring."
   }
 
@@ -63,7 +63,7 @@ run "disabled_it_is_ready_and_silent" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_rule.this.state == "DISABLED" && !aws_cloudwatch_metric_alarm.silent.actions_enabled
+    condition     = aws_cloudwatch_event_rule.this.state == "DISABLED" && aws_cloudwatch_metric_alarm.silent.treat_missing_data == "notBreaching"
     error_message = "Disabled, nothing may run or ring."
   }
 }
