@@ -44,6 +44,7 @@ SERVERS = "modules/staging-area/replication_servers.tf"
 FLOW_LOG = "modules/staging-area/flow_log.tf"
 AGENT = "modules/agent-instance-profile/role.tf"
 DEPLOYER, DEPLOYER_MAY = (f"modules/orchestration-role/{n}.tf" for n in ("role", "permissions"))
+CONTINUOUS = "modules/continuous-verification/role.tf"
 VERIFIER, VERIFIER_MAY = (f"modules/verifier-role/{n}.tf" for n in ("role", "permissions"))
 
 
@@ -163,6 +164,8 @@ CONDITIONS = [
     (DEPLOYER_MAY, "SendToTaggedInstances", "ssm:resourceTag/dr:enabled", "send-command-is-bounded"),
     (VERIFIER, "OnePrincipal", "aws:PrincipalArn", "role-trusts-one-exact-principal"),
     (VERIFIER, "OnePrincipal", "sts:ExternalId", "role-demands-an-external-id"),
+    (CONTINUOUS, "WorkflowWithExternalId", "aws:PrincipalArn", "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "WorkflowWithExternalId", "sts:ExternalId", "role-demands-an-external-id"),
     (FLOW_LOG, "FlowLogsOfThisAccount", "aws:SourceAccount", "services-act-for-the-estate-only"),
 ]  # fmt: skip
 
@@ -222,6 +225,11 @@ PRINCIPALS = [
     (VERIFIER, "OnePrincipal", "*", "role-trusts-one-exact-principal"),
     (VERIFIER, "OnePrincipal", STRANGERS_ROOT, "role-admits-only-the-estate"),
     (VERIFIER, "OnePrincipal", _ROOT.format(STAGING), "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "Function", "*", "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "Function", STRANGERS_ROOT, "role-admits-only-the-estate"),
+    (CONTINUOUS, "WorkflowWithExternalId", "*", "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "WorkflowWithExternalId", STRANGERS_ROOT, "role-admits-only-the-estate"),
+    (CONTINUOUS, "WorkflowWithExternalId", _ROOT.format(TARGET), "role-trusts-one-exact-principal"),
     (AGENT, "Instances", "*", "role-trusts-one-exact-principal"),
     (AGENT, "Instances", STRANGERS_ROOT, "role-admits-only-the-estate"),
     (FLOW_LOG, "FlowLogsOfThisAccount", "*", "role-trusts-one-exact-principal"),

@@ -29,6 +29,7 @@ from tests.conftest import (
 from validator import continuous, packaging
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
+from validator.sources import declared as declarations
 from validator.sources import live, tfvars
 
 pytestmark = pytest.mark.slow
@@ -413,19 +414,78 @@ def test_the_function_may_assume_verifier_roles_and_write_its_own_things_only(
     deployed: Deployed,
 ) -> None:
     declared = tfvars.read(deployed.checkout / "terraform/envs/staging")
-    policy = deployed.client("iam").get_role_policy(RoleName=ROLE, PolicyName="verify-and-tell")
-    statements = policy["PolicyDocument"]["Statement"]
-    may = {
-        resource: each["Condition"]["StringEquals"]["sts:ExternalId"]
-        for each in statements if each["Action"] == "sts:AssumeRole" for resource in _list(each["Resource"])
-    }  # fmt: skip
-    ids = live.declarations.external_ids(declared)
-    assert may == {
-        f"arn:aws:iam::{account}:role/DRSVerifierRole-staging": id_ for account, id_ in ids.items()
-    }
-    wide = [
-        each
-        for each in statements
-        if any("*" in resource.removesuffix(":*") for resource in _list(each["Resource"]))
+    topic, place = deployed.setting("TOPIC_ARN"), f"{REGION}:{ORCHESTRATION}"
+    queue = f"arn:aws:sqs:{place}:{NAME}-undelivered"
+    ids = declarations.external_ids(declared)
+    verifiers = [
+        (
+            f"Verify{account}",
+            ["sts:AssumeRole"],
+            [f"arn:aws:iam::{account}:role/DRSVerifierRole-staging"],
+            {"StringEquals": {"sts:ExternalId": id_}},
+        )
+        for account, id_ in ids.items()
     ]
-    assert [each["Action"] for each in wide] == ["cloudwatch:PutMetricData"]
+    own = [
+        (
+            "WriteMetrics",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            {"StringEquals": {"cloudwatch:namespace": deployed.setting("METRIC_NAMESPACE")}},
+        ),
+        (
+            "KeepTheVerdict",
+            ["ssm:GetParameter", "ssm:PutParameter"],
+            [f"arn:aws:ssm:{place}:parameter{deployed.setting('VERDICT_NAME')}"],
+            {},
+        ),
+        ("TellAChange", ["sns:Publish"], [topic], {}),
+        ("LeaveWhatFailed", ["sqs:SendMessage"], [queue], {}),
+        (
+            "WriteLogs",
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [f"arn:aws:logs:{place}:log-group:/aws/lambda/{NAME}:*"],
+            {},
+        ),
+    ]
+    policy = deployed.client("iam").get_role_policy(RoleName=ROLE, PolicyName="verify-and-tell")
+    assert statements(policy["PolicyDocument"]) == sorted(verifiers + own)
+
+
+def test_nobody_else_writes_to_the_queue_and_the_alarms_topic(deployed: Deployed) -> None:
+    place = f"{REGION}:{ORCHESTRATION}"
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    url = sqs.get_queue_url(QueueName=f"{NAME}-undelivered")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]
+    rule = {"ArnEquals": {"aws:SourceArn": f"arn:aws:events:{place}:rule/{NAME}"}}
+    assert statements(json.loads(queue["Policy"])) == [
+        (
+            "ScheduleLeavesWhatItCouldNotStart",
+            ["sqs:SendMessage"],
+            [f"arn:aws:sqs:{place}:{NAME}-undelivered"],
+            rule,
+        )
+    ]
+    topic = f"arn:aws:sns:{place}:{NAME}-alarms"
+    alarms = {"ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{place}:alarm:{NAME}-*"}}
+    policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+    assert statements(json.loads(policy)) == [
+        ("AlarmsOfThisModule", ["sns:Publish"], [topic], alarms)
+    ]
+
+
+def statements(document: dict[str, Any]) -> list[tuple[str, list[str], list[str], dict[str, Any]]]:
+    """Each statement's sid, actions, resources and conditions; all of them allow."""
+    assert {each["Effect"] for each in document["Statement"]} == {"Allow"}
+    assert not {"NotAction", "NotResource", "NotPrincipal"} & {
+        k for each in document["Statement"] for k in each
+    }
+    return sorted(
+        (
+            each["Sid"],
+            sorted(_list(each["Action"])),
+            _list(each["Resource"]),
+            each.get("Condition", {}),
+        )
+        for each in document["Statement"]
+    )
