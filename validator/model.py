@@ -25,6 +25,10 @@ class Unknown:
 NOT_READ = Unknown("it is read server by server, which was not asked for")
 
 
+VERIFIER_ROLE = "DRSVerifierRole"
+"""How the role is called by which an account is verified, before a hyphen and the env's name."""
+
+
 class Part(StrEnum):
     """The part that an account plays in an estate."""
 
