@@ -77,6 +77,7 @@ def server(
         replication_state=state,
         error=error,
         instance_id=f"i-{number:017x}",
+        origin=(account_id, "us-east-1"),
         tags=(("dr:priority", "1"),),
         lag=0,
         last_seen=READ_AT - timedelta(minutes=2),

@@ -44,6 +44,7 @@ SERVERS = "modules/staging-area/replication_servers.tf"
 FLOW_LOG = "modules/staging-area/flow_log.tf"
 AGENT = "modules/agent-instance-profile/role.tf"
 DEPLOYER, DEPLOYER_MAY = (f"modules/orchestration-role/{n}.tf" for n in ("role", "permissions"))
+CONTINUOUS = "modules/continuous-verification/role.tf"
 VERIFIER, VERIFIER_MAY = (f"modules/verifier-role/{n}.tf" for n in ("role", "permissions"))
 
 
@@ -163,6 +164,8 @@ CONDITIONS = [
     (DEPLOYER_MAY, "SendToTaggedInstances", "ssm:resourceTag/dr:enabled", "send-command-is-bounded"),
     (VERIFIER, "OnePrincipal", "aws:PrincipalArn", "role-trusts-one-exact-principal"),
     (VERIFIER, "OnePrincipal", "sts:ExternalId", "role-demands-an-external-id"),
+    (CONTINUOUS, "WorkflowWithExternalId", "aws:PrincipalArn", "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "WorkflowWithExternalId", "sts:ExternalId", "role-demands-an-external-id"),
     (FLOW_LOG, "FlowLogsOfThisAccount", "aws:SourceAccount", "services-act-for-the-estate-only"),
 ]  # fmt: skip
 
@@ -222,6 +225,11 @@ PRINCIPALS = [
     (VERIFIER, "OnePrincipal", "*", "role-trusts-one-exact-principal"),
     (VERIFIER, "OnePrincipal", STRANGERS_ROOT, "role-admits-only-the-estate"),
     (VERIFIER, "OnePrincipal", _ROOT.format(STAGING), "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "Function", "*", "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "Function", STRANGERS_ROOT, "role-admits-only-the-estate"),
+    (CONTINUOUS, "WorkflowWithExternalId", "*", "role-trusts-one-exact-principal"),
+    (CONTINUOUS, "WorkflowWithExternalId", STRANGERS_ROOT, "role-admits-only-the-estate"),
+    (CONTINUOUS, "WorkflowWithExternalId", _ROOT.format(TARGET), "role-trusts-one-exact-principal"),
     (AGENT, "Instances", "*", "role-trusts-one-exact-principal"),
     (AGENT, "Instances", STRANGERS_ROOT, "role-admits-only-the-estate"),
     (FLOW_LOG, "FlowLogsOfThisAccount", "*", "role-trusts-one-exact-principal"),
@@ -275,11 +283,11 @@ ACTIONS = [
     (DEPLOYER_MAY, "Read", '"ec2:DescribeInstances"', '"iam:PassRole"', "pass-role-is-bounded"),
     (DEPLOYER_MAY, "SendTheInstallDocument", '"ssm:SendCommand"', '"ssm:*"', "role-names-its-actions"),
     (DEPLOYER_MAY, "SendToTaggedInstances", '"ssm:SendCommand"', '"*"', "role-names-its-actions"),
-    (VERIFIER_MAY, "Read", '"drs:DescribeJobs"', '"*"', "role-names-its-actions"),
+    (VERIFIER_MAY, "Read", '"drs:DescribeSourceServers"', '"*"', "role-names-its-actions"),
     (VERIFIER_MAY, "ReadServers", '"drs:DescribeRecoverySnapshots"', '"drs:*"', "role-names-its-actions"),
     (VERIFIER_MAY, "ReadKeys", '"kms:DescribeKey"', '"kms:*"', "role-names-its-actions"),
-    (VERIFIER_MAY, "ReadRoles", '"iam:GetRole"', '"iam:*"', "role-names-its-actions"),
-    (VERIFIER_MAY, "ReadRoles", '"iam:GetRole"', '"iam:PassRole"', "pass-role-is-bounded"),
+    (VERIFIER_MAY, "ReadRoles", '"iam:GetRolePolicy"', '"iam:*"', "role-names-its-actions"),
+    (VERIFIER_MAY, "ReadRoles", '"iam:GetRolePolicy"', '"iam:PassRole"', "pass-role-is-bounded"),
     (FLOW_LOG, "WriteTheFlowLog", '"logs:CreateLogGroup"', '"logs:*"', "role-names-its-actions"),
     (FLOW_LOG, "FindTheLogGroup", "actions   =", "not_actions =", "role-names-its-actions"),
 ]  # fmt: skip
@@ -651,7 +659,7 @@ HARMLESS: dict[str, Edit] = {
     "a tag": Edit(KEY, "  depends_on", _TAGGED),
     "another description": Edit(KEY, "Encrypts the DRS staging disks", "Encrypts the staging disks"),
     "an unrelated resource": Edit(KEY, "# NOTE: KMS refuses", f"{_LOG_GROUP}\n# NOTE: KMS refuses"),
-    "an action more to read": Edit(VERIFIER_MAY, '"drs:DescribeJobs",', '"drs:DescribeJobs",\n      "drs:DescribeSourceNetworks",'),
+    "an action more to read": Edit(VERIFIER_MAY, '"drs:DescribeSourceServers",', '"drs:DescribeSourceServers",\n      "drs:DescribeSourceNetworks",'),
     "the opt-in statements of the key": FULL,
     "an account as a bare id": Edit(SHARED_POLICY, '"arn:aws:iam::${statement.value}:root"', "statement.value"),
     "a condition by StringLike": Edit(KEY_POLICY, '"StringEquals"', '"StringLike"'),

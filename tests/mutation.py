@@ -65,6 +65,7 @@ def killed(mutant: Mutant | Planned, found: Verdict) -> bool:
 
 def applied(document: Json) -> Json:
     """The plan of the env, as if all that it makes were there already."""
+    document = copy.deepcopy(document)
     for each in document["resource_changes"]:
         if each["mode"] == "managed":
             each["change"] |= {"actions": ["no-op"], "before": each["change"]["after"]}

@@ -21,8 +21,8 @@ LAYERS = [
         "checkov_checks",
         "convergence",
     },
-    {"cloud"},
-    {"demo"},
+    {"cloud", "continuous"},
+    {"demo", "packaging"},
     {"cli"},
     {"__main__"},
 ]

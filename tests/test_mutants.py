@@ -30,7 +30,14 @@ from validator.invariants import INVARIANTS
 
 pytestmark = pytest.mark.slow
 EXAMPLES = [each for each in map(example, (i.name for i in INVARIANTS)) if each is not None]
-POLICIES = sorted(str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob("modules/*/*.tf"))
+# What the function of continuous-verification may write to, and who may write to its topic and queue,
+# no invariant speaks of: tests/test_continuous.py compares them whole.
+WRITES = {
+    f"modules/continuous-verification/{name}.tf" for name in ("permissions", "schedule", "topics")
+}
+POLICIES = sorted(
+    {str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob("modules/*/*.tf")} - WRITES
+)
 ENV_FILES = sorted(str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob(f"envs/{ENV}/*.tf"))
 
 
@@ -149,7 +156,9 @@ def test_every_principal_is_swapped_twice_at_least() -> None:
 
 def test_every_number_is_changed() -> None:
     for place in re.finditer(r"^ *[\w-]+ += \d+$", text(TFVARS), re.M):
-        assert any(m.file == TFVARS and changed_at(m, place) for m in MUTANTS), place[0]
+        found = any(m.file == TFVARS and changed_at(m, place) for m in MUTANTS)
+        # How long ago a drill may be is judged of the accounts as they are.
+        assert found is not place[0].startswith("drill_days"), place[0]
 
 
 def test_every_role_of_the_estate_is_renamed() -> None:
@@ -173,8 +182,10 @@ def test_every_module_call_is_given_another_provider_and_left_out() -> None:
         gone |= {name for m in mine if not m.after}
     names = {name for _, name in every}
     assert placed == names
-    # Tags are on instances that are not Terraform's: the verification of the accounts sees them.
-    assert names - gone == {name for name in names if name.endswith("_instance_tags")}
+    # Tags are on instances that are not Terraform's: the verification of the accounts sees them. An
+    # estate that is not verified continuously is an estate all the same.
+    unneeded = ("_continuous_verification", "_instance_tags")
+    assert names - gone == {name for name in names if name.endswith(unneeded)}
 
 
 def changed_at(mutant: Mutant, place: "re.Match[str]") -> bool:

@@ -206,6 +206,25 @@ def caller(environment: Mapping[str, str]) -> str | None:
     return str(call(sts, "get_caller_identity")["Account"])
 
 
+def assumed(
+    role_arn: str, region: str, environment: Mapping[str, str], external_id: str
+) -> dict[str, str]:
+    """`environment` with the credentials of a role, for an hour; raises AccountError if refused."""
+    granted = call(
+        client("sts", region, environment),
+        "assume_role",
+        RoleArn=role_arn,
+        RoleSessionName=_SESSION_NAME,
+        ExternalId=external_id,
+    )["Credentials"]
+    return {
+        **environment,
+        "AWS_ACCESS_KEY_ID": granted["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": granted["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": granted["SessionToken"],
+    }
+
+
 def client(service: str, region: str, environment: Mapping[str, str]) -> Client:
     """A client of one service, with the credentials and endpoint that `environment` names."""
     return _client(_session(environment), service, region, environment, ATTEMPTS)

@@ -15,12 +15,14 @@ from validator.model import Account, Estate, Part
 class Item:
     """One prerequisite of the accounts that play a part, and the invariants that prove it.
 
-    Without invariants it belongs to something that this env does not declare.
+    Without invariants it belongs to something that this env does not declare. `everywhere` says that
+    findings on any account decide it, and not those on its own account alone.
     """
 
     part: Part
     text: str
     invariants: tuple[str, ...]
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,13 @@ ITEMS = (
         Part.TARGET,
         "Source servers of the staging accounts are extended",
         ("every-staging-server-is-extended", "extensions-are-healthy"),
+        everywhere=True,
     ),
     Item(
         Part.TARGET,
         "The EBS encryption keys exist",
         ("replication-key-is-customer-managed", "key-is-enabled"),
+        everywhere=True,
     ),
     Item(
         Part.TARGET,
@@ -58,12 +62,13 @@ ITEMS = (
             "target-can-use-the-replication-key",
             "staging-account-can-use-the-shared-key",
         ),
+        everywhere=True,
     ),
     Item(Part.TARGET, "The orchestration role exists", ("accounts-have-their-roles",)),
     Item(
         Part.TARGET,
         "EC2 instances are tagged for DR",
-        ("tagged-instances-are-protected",),
+        ("tagged-instances-are-protected", "protected-instances-are-tagged"),
     ),
     Item(Part.STAGING, "DRS is initialised in the recovery Region", ("drs-is-initialised",)),
     Item(
@@ -75,7 +80,7 @@ ITEMS = (
     Item(
         Part.STAGING,
         "EC2 instances are tagged for DR",
-        ("tagged-instances-are-protected",),
+        ("tagged-instances-are-protected", "protected-instances-are-tagged"),
     ),
     Item(
         Part.STAGING,
@@ -87,6 +92,7 @@ ITEMS = (
         Part.ORCHESTRATION,
         "The roles in target and staging accounts let the orchestration account in",
         ("role-trusts-one-exact-principal", "role-demands-an-external-id"),
+        everywhere=True,
     ),
     Item(Part.ORCHESTRATION, "The table that tracks deployments exists", ()),
 )
@@ -106,7 +112,8 @@ def _ticked(account: Account, item: Item, estate: Estate, findings: tuple[Findin
     of_item = [
         finding
         for finding in findings
-        if finding.invariant in item.invariants and _concerns(finding, account, estate)
+        if finding.invariant in item.invariants
+        and (item.everywhere or _concerns(finding, account, estate))
     ]
     outcomes = {finding.counted for finding in of_item}
     worst = next(
@@ -122,7 +129,7 @@ def _concerns(finding: Finding, account: Account, estate: Estate) -> bool:
         for each in estate.accounts
         if each.name in _words(finding.subject) or each.id in finding.subject
     ]
-    return not named or account in named or account.part is Part.ORCHESTRATION
+    return not named or account in named
 
 
 def _words(text: str) -> list[str]:

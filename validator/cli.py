@@ -155,12 +155,20 @@ def _parser() -> argparse.ArgumentParser:
         type=_duration,
         help="read again, for at most so long (90s, 10m, 2h), until it holds or nothing moves",
     )
+    verify.add_argument(
+        "--verifier-role",
+        action="store_true",
+        help="read by the estate's verifier roles, as verifier_principal_arn, and by no other",
+    )
     _add_report_options(verify)
 
     demo = command(
         "demo", _demo, "the whole life of an estate on an embedded AWS, breakages and all"
     )
     demo.add_argument("env", help="the env, a folder under terraform/envs")
+
+    package = command("package", _package, "build the package of continuous-verification")
+    package.add_argument("env", help="the env, a folder under terraform/envs")
 
     diagnose = command("diagnose", _diagnose, "find the cause of what is wrong in the accounts")
     diagnose.add_argument("env", help="the env, a folder under terraform/envs")
@@ -400,6 +408,10 @@ def _scan_plan(env: Env, document: object, of_code: tuple[Finding, ...]) -> tupl
 
 def _terraform_plan(env: Env, declared: Declared, aws: "Cloud", progress: "Progress") -> object:
     """The plan as decoded JSON; the plan itself is saved for `apply`."""
+    from validator import packaging
+
+    progress.step("building the package")
+    packaging.build(env, declared)
     at = _initialised(env, aws, progress)
     progress.step("terraform plan")
     at.plan(env.plan_file, on_event=progress.event)
@@ -666,7 +678,10 @@ def _verified(
     from validator.reports.progress import Progress
     from validator.sources import live
 
-    opener = _opener(declared, aws)
+    if arguments.verifier_role:
+        opener = live.verifier(declared, live.as_principal(declared, aws.environment))
+    else:
+        opener = _opener(declared, aws)
     with Progress(f"verify {env.name}") as progress:
         progress.step("reading the accounts")
         watch = Watch(arguments.wait)
@@ -681,6 +696,16 @@ def _verified(
     how = "of all servers (--deep)" if arguments.deep else "of servers not extended yet"
     read = f"Settings that AWS gives server by server were read {how}."
     return estate, verdict, (read, *watch.notes)
+
+
+def _package(arguments: argparse.Namespace) -> int:
+    """`package`: builds what module continuous-verification runs, as `plan` does by itself."""
+    from validator import packaging
+
+    env, declared = _env(arguments.env)
+    file = packaging.build(env, declared)
+    print(f"{file}\n{packaging.sha256(file)}")
+    return 0
 
 
 def _duration(text: str) -> float:
@@ -755,6 +780,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         explain=False,
         deep=False,
         wait=None,
+        verifier_role=False,
         dry_run=False,
         prune=False,
         format="text",
@@ -793,6 +819,11 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         with Progress(f"diagnose {env.name}") as progress:
             progress.step("reading the accounts")
             estate = live.read(declared, env.name, _opener(declared, aws), deep=True)
+        if strangers := diagnosis.unknown(estate, tuple(arguments.server)):
+            raise UsageError(
+                f"No account that could be read shows {', '.join(strangers)}: there is no such server, "
+                "or it is where nothing could be read. `validator verify` says which accounts were."
+            )
         findings = judge(estate, INVARIANTS).findings
         causes = diagnosis.diagnose(findings, tuple(arguments.server))
         outcomes = set()

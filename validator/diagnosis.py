@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from validator.findings import Finding, Outcome
+from validator.model import Estate, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +157,28 @@ def diagnose(findings: Iterable[Finding], servers: tuple[str, ...] = ()) -> tupl
     return tuple(_cause(symptom, kept) for symptom in SYMPTOMS)
 
 
+def unknown(estate: Estate, servers: Iterable[str]) -> tuple[str, ...]:
+    """Those of the ARNs, ids or hostnames that no account which could be read shows."""
+    shown = [
+        f"{server.arn} {server.hostname}"
+        for account in estate.protected
+        for server in known(account.servers)
+    ]
+    return tuple(name for name in servers if not any(name in each for each in shown))
+
+
 def field_errors(findings: Iterable[Finding]) -> tuple[tuple[str, FieldError], ...]:
     """Each message of AWS among the findings that is known from the field, with what is behind it."""
-    known: dict[str, FieldError] = {}
+    explained: dict[str, FieldError] = {}
     for finding in findings:
         if finding.outcome is Outcome.HOLDS:
             continue
         for message in finding.messages:
             for error in FIELD_ERRORS:
                 if re.search(error.pattern, message.text):
-                    known.setdefault(message.text, error)
+                    explained.setdefault(message.text, error)
                     break
-    return tuple(known.items())
+    return tuple(explained.items())
 
 
 def _about(finding: Finding, servers: tuple[str, ...]) -> bool:

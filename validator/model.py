@@ -25,6 +25,10 @@ class Unknown:
 NOT_READ = Unknown("it is read server by server, which was not asked for")
 
 
+VERIFIER_ROLE = "DRSVerifierRole"
+"""How the role is called by which an account is verified, before a hyphen and the env's name."""
+
+
 class Part(StrEnum):
     """The part that an account plays in an estate."""
 
@@ -54,10 +58,11 @@ class Launch:
 class SourceServer:
     """A server known to DRS in one account and Region.
 
-    `lag` is in seconds, None where DRS gives none. `step` is the initiation step that is under way
-    or failed, in words, None once all are done. `encryption`, `key` and `newest_point` are read
-    server by server, so only where they were asked for; `newest_point` is the time of the newest
-    point in time, None if there is none. `volumes` are the volumeStatus of its disks.
+    `origin` is the account id and Region of its EC2 instance, None if it is none. `lag` is in
+    seconds, None where DRS gives none. `step` is the initiation step that is under way or failed,
+    in words, None once all are done. `encryption`, `key` and `newest_point` are read server by
+    server, so only where they were asked for; `newest_point` is the time of the newest point in
+    time, None if there is none. `volumes` are the volumeStatus of its disks.
     """
 
     arn: str
@@ -68,6 +73,7 @@ class SourceServer:
     replication_state: str | Unknown
     error: str | None = None
     instance_id: str | None = None
+    origin: tuple[str, str] | None = None
     tags: tuple[tuple[str, str], ...] = ()
     lag: int | None | Unknown = None
     last_seen: datetime | None | Unknown = None

@@ -67,17 +67,24 @@ class Env:
         return self.build("plan") / "plan.tfplan"
 
     @property
+    def package_file(self) -> Path:
+        """The package that `continuous-verification` runs; Terraform names it by the same path."""
+        return self.root / "build" / self.name / "continuous-verification.zip"
+
+    @property
     def _saved_plan_file(self) -> Path:
         return self.build("plan") / "saved.json"
 
     def code_digest(self) -> str:
-        """The digest of every file that the plan is made from: the env and all modules."""
+        """The digest of every file that the plan is made from: the env, all modules, the package."""
         digest = hashlib.sha256()
         for folder in (self.directory, self.root / "terraform" / "modules"):
             files = {file for pattern in _INPUTS for file in folder.rglob(pattern)}
             for file in sorted(files):
                 digest.update(f"{file.relative_to(self.root)}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
+        if self.package_file.is_file():
+            digest.update(hashlib.sha256(self.package_file.read_bytes()).digest())
         return digest.hexdigest()
 
     def forget(self, command: str) -> None:
@@ -133,13 +140,14 @@ def find_root(start: Path) -> Path:
     raise UsageError(f"{start}: no terraform/envs here or above; run this inside a checkout.")
 
 
-def write(file: Path, content: str) -> None:
+def write(file: Path, content: str | bytes) -> None:
     """Writes the whole file or nothing: a reader never sees half of it; raises OSError with its name."""
+    data = content.encode() if isinstance(content, str) else content
     try:
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(content)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
             Path(name).replace(file)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -39,6 +39,7 @@ SUM, DECLARED = "every-staging-server-is-accounted-for", "extensions-come-from-d
 CONTINUOUS, LAG = "replication-is-continuous", "lag-is-within-the-objective"
 POINTS, DRILLED = "points-in-time-are-recent", "servers-are-drilled"
 TAGGED, READY = "tagged-instances-are-protected", "drs-is-initialised"
+REVERSE = "protected-instances-are-tagged"
 FAILBACK, LAUNCH = "drs-is-initialised-for-failback", "launch-settings-are-as-declared"
 
 
@@ -138,6 +139,14 @@ CASES = [
     Case(TAGGED, "all are", GOOD, HOLDS),
     Case(TAGGED, "one has no agent", with_staging("live", instances=(instance(STAGING, 1), instance(STAGING, 7))), VIOLATED),
     Case(TAGGED, "one whose agent stopped", one(replication_state="DISCONNECTED"), VIOLATED),
+    Case(REVERSE, "all are", GOOD, HOLDS),
+    Case(REVERSE, "one is not", with_staging("live", instances=()), VIOLATED),
+    Case(REVERSE, "one that is no EC2 instance", replace(one(origin=None), staging=(replace(one(origin=None).staging[0], instances=()),)), HOLDS),
+    Case(REVERSE, "one that stopped need not be", replace(one(replication_state="STOPPED"), staging=(replace(one(replication_state="STOPPED").staging[0], instances=()),)), HOLDS),
+    Case(REVERSE, "an instance of another account of the estate", one(origin=(TARGET, "us-east-1")), VIOLATED),
+    Case(REVERSE, "an instance of a stranger", one(origin=("9" * 12, "us-east-1")), UNKNOWN),
+    Case(REVERSE, "an instance in another Region", one(origin=(STAGING, "eu-west-1")), UNKNOWN),
+    Case(REVERSE, "instances cannot be read", with_staging("live", instances=UNSEEN), UNKNOWN),
     Case(TAGGED, "instances cannot be read", with_staging("live", instances=UNSEEN), UNKNOWN),
     Case(READY, "everywhere", GOOD, HOLDS),
     Case(READY, "not in a staging account", with_staging("live", initialised=False), VIOLATED),

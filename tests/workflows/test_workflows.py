@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from validator.sources import tfvars
 
 FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -110,19 +111,26 @@ def test_no_right_unless_a_job_takes_it_and_no_secret(file: Path) -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_what_runs_code_cannot_write_and_what_writes_runs_no_code(name: str) -> None:
-    _, job = JOBS[name]
+    document, job = JOBS[name]
     rights = {right for right, level in job["permissions"].items() if level == "write"}
     runs = any("run" in step or "/checkout@" in step.get("uses", "") for step in job["steps"])
     if runs:
         assert rights <= {"id-token"}
     if "id-token" in rights:
-        assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
-        assert "vars.AWS_PLAN_ROLE != ''" in job["if"]
+        assert re.search(r"vars\.AWS_[A-Z]+_ROLE != ''", job["if"])
+        if "pull_request" in document["on"]:
+            ours = "github.event.pull_request.head.repo.full_name == github.repository"
+            assert ours in job["if"]
+        else:
+            assert "github.ref == 'refs/heads/main'" in job["if"]
 
 
-def test_aws_is_reached_from_one_job_only() -> None:
+def test_aws_is_reached_from_two_jobs_only() -> None:
     clouds = {name: job.get("env", {}).get("CLOUD") for name, (_, job) in JOBS.items() if any("run" in s for s in job["steps"])}  # fmt: skip
-    assert [name for name, cloud in clouds.items() if cloud != "embedded"] == ["gate plan-on-aws"]
+    assert [name for name, cloud in clouds.items() if cloud != "embedded"] == [
+        "gate plan-on-aws",
+        "verify verify",
+    ]
 
 
 def test_aws_is_planned_for_every_env() -> None:
@@ -130,10 +138,40 @@ def test_aws_is_planned_for_every_env() -> None:
     assert matrix == sorted(each.name for each in (ROOT / "terraform" / "envs").iterdir())
 
 
+def test_every_enabled_env_is_verified_daily_by_the_verifier_roles() -> None:
+    document, job = JOBS["verify verify"]
+    (schedule,) = document["on"]["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", schedule["cron"])
+    assert "workflow_dispatch" in document["on"]
+    envs = {
+        name: tfvars.read(ROOT / "terraform/envs" / name).values
+        for name in job["strategy"]["matrix"]["env"]
+    }
+    enabled = [
+        each.name
+        for each in sorted((ROOT / "terraform/envs").iterdir())
+        if tfvars.read(each).values["continuous_verification"]["enabled"]
+    ]
+    assert list(envs) == enabled
+    # One role of the workflow, which each env lets in.
+    assert (
+        len({each["continuous_verification"]["workflow_role_arn"] for each in envs.values()}) == 1
+    )
+    assert job["env"]["ARGS"] == "--verifier-role"
+    assert "continue-on-error" not in (FOLDER / "verify.yml").read_text()
+    (upload,) = [step for step in job["steps"] if "/upload-artifact@" in step.get("uses", "")]
+    assert upload["with"]["path"] == "build/${{ matrix.env }}/verify/"
+    assert upload["if"] == "${{ !cancelled() }}"
+
+
 def test_the_comment_follows_the_gate() -> None:
     gate, comment = parsed(FOLDER / "gate.yml"), parsed(FOLDER / "gate-comment.yml")
     assert comment["on"]["workflow_run"]["workflows"] == [gate["name"]]
-    names = [step["with"]["name"] for step in USES.values() if "-artifact@" in step["uses"]]
+    names = [
+        step["with"]["name"]
+        for name, step in USES.items()
+        if "-artifact@" in step["uses"] and name.startswith("gate")
+    ]
     assert len(names) == 3
     assert len(set(names)) == 1
 

@@ -344,6 +344,34 @@ def tagged_instances_are_protected(account: Account, estate: Estate) -> Iterator
 
 
 @invariant(Account, views=LIVE)
+def protected_instances_are_tagged(account: Account, estate: Estate) -> Iterator[Message]:
+    """Every EC2 instance that replicates into the account is tagged dr:enabled=true.
+
+    Waves, priorities and agents are chosen by tags. An instance without them replicates and costs a
+    place of the quota, and no wave recovers it and no report of tags counts it.
+
+    Remedy: Tag the instance (`instance-tags` does), or delete its source server.
+    """
+    by_id = {each.id: each for each in estate.protected}
+    elsewhere = ""
+    for server in _replicating(account):
+        if server.origin is None or need(server.extension) is not Extension.NOT_EXTENDED:
+            continue  # no instance, or seen where it replicates
+        owner, region = server.origin
+        if owner not in by_id or region != estate.source_region:
+            elsewhere = f"{server.shown} is an instance of {owner} in {region}, which is not read"
+        elif server.instance_id not in {each.id for each in need(by_id[owner].instances)}:
+            yield Message(
+                f"{server.shown} replicates, and its instance {server.instance_id} of {owner} is not "
+                "tagged for DR, or is gone.",
+                server.arn,
+                subject=server.arn,
+            )
+    if elsewhere:
+        raise Unseen(elsewhere)
+
+
+@invariant(Account, views=LIVE)
 def drs_is_initialised(account: Account, estate: Estate) -> Iterator[str]:
     """DRS is initialised in the recovery Region of every account that servers replicate into.
 
@@ -402,5 +430,6 @@ INVARIANTS = (
     points_in_time_are_recent,
     servers_are_drilled,
     tagged_instances_are_protected,
+    protected_instances_are_tagged,
     launch_settings_are_as_declared,
 )

@@ -7,7 +7,7 @@ from validator import policy
 from validator.findings import Message
 from validator.invariants import hcl
 from validator.invariants.engine import Unseen, invariant, need
-from validator.model import Account, Estate, Pair, Role, Unknown
+from validator.model import VERIFIER_ROLE, Account, Estate, Pair, Role, Unknown
 from validator.policy import Outcome, Policy, Request, Statement, Values
 
 DRS = "drs.amazonaws.com"
@@ -15,7 +15,7 @@ STAGING_ACTIONS = ("sts:AssumeRole", "sts:SetSourceIdentity")
 STAGING_POLICY = "service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2"
 """What AWS attaches to the staging role, after `arn:<partition>:iam::aws:policy/`."""
 
-VERIFIER, DEPLOYER, AGENT = "DRSVerifierRole", "DRSOrchestrationRole", "DRSAgentInstallRole"
+VERIFIER, DEPLOYER, AGENT = VERIFIER_ROLE, "DRSOrchestrationRole", "DRSAgentInstallRole"
 """The roles by which an account is verified and agents are deployed in it, before `-<env>`."""
 
 AGENT_POLICIES = (

@@ -8,16 +8,17 @@ the text of an ARN.
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from validator.accounts import CallError, Client, Opened, Opener, call, pages
+from validator.accounts import CallError, Client, Opened, Opener, assumed, call, opener, pages
 from validator.errors import AccountError
 from validator.model import (
+    VERIFIER_ROLE,
     Account,
     Estate,
     Extension,
@@ -36,7 +37,8 @@ from validator.model import (
     known,
 )
 from validator.quotas import QUOTAS, Quota
-from validator.sources import tfvars
+from validator.sources import declared as declarations
+from validator.sources.declared import Declared
 from validator.sources.resources import (
     group_name,
     key_name,
@@ -45,7 +47,6 @@ from validator.sources.resources import (
     sorted_rules,
     template_name,
 )
-from validator.sources.tfvars import Declared
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -61,9 +62,9 @@ def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) ->
     What AWS offers only server by server is read for servers that are not extended yet, and for all
     if `deep`.
     """
-    target, staging, orchestration = tfvars.accounts(declared)
+    target, staging, orchestration = declarations.accounts(declared)
     regions = _Regions(
-        tfvars.text(declared, "source_region"), tfvars.text(declared, "recovery_region")
+        declarations.text(declared, "source_region"), declarations.text(declared, "recovery_region")
     )
     everyone = (target, *staging, orchestration)
     opened = _opened(everyone, opener, regions.recovery)
@@ -77,8 +78,28 @@ def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) ->
             lambda each: _joined(by_name[each.name], opened, known_target, deep), everyone
         )
         by_name = {account.name: account for account in joined}
-    return tfvars.estate(
+    return declarations.estate(
         declared, env, "live", lambda account: by_name[account.name], read_at=read_at
+    )
+
+
+def verifier(declared: Declared, environment: Mapping[str, str]) -> Opener:
+    """Opens the accounts by their verifier roles, for the one caller whom those trust."""
+    role = f"{VERIFIER_ROLE}-{declarations.text(declared, 'environment')}"
+    return opener(role, environment, declarations.external_ids(declared))
+
+
+def as_principal(declared: Declared, environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with the credentials of the caller whom the verifier roles trust.
+
+    Raises AccountError unless that role lets the caller in.
+    """
+    _, _, orchestration = declarations.accounts(declared)
+    return assumed(
+        declarations.text(declared, "verifier_principal_arn"),
+        declarations.text(declared, "recovery_region"),
+        environment,
+        declarations.external_ids(declared)[orchestration.id],
     )
 
 
@@ -518,6 +539,7 @@ def _server(item: Json) -> SourceServer:
     data = item.get("dataReplicationInfo") or {}
     life = item.get("lifeCycle") or {}
     failed = data.get("dataReplicationError") or {}
+    cloud = item.get("sourceCloudProperties") or {}
     missing = f"{item['arn']} does not show"
     return SourceServer(
         arn=item["arn"],
@@ -532,6 +554,7 @@ def _server(item: Json) -> SourceServer:
         or Unknown(f"{missing} its dataReplicationState"),
         error=area.get("errorMessage"),
         instance_id=hints.get("awsInstanceID"),
+        origin=(cloud["originAccountID"], cloud["originRegion"]) if cloud else None,
         tags=tuple(sorted((item.get("tags") or {}).items())),
         lag=_seconds(data.get("lagDuration"), item["arn"]),
         last_seen=_time(life.get("lastSeenByServiceDateTime"), item["arn"]),

@@ -53,3 +53,10 @@ launch_settings = {
   licensing_byol  = false
   right_sizing    = "BASIC"
 }
+
+# Its function takes the part of verifier_principal_arn; the workflow comes through the same role.
+continuous_verification = {
+  enabled           = false
+  schedule          = "rate(6 hours)"
+  workflow_role_arn = "arn:aws:iam::777788889999:role/github-verify"
+}

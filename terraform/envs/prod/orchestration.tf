@@ -18,3 +18,26 @@ module "orchestration_verifier_role" {
   region                = var.recovery_region
   trusted_principal_arn = var.verifier_principal_arn
 }
+
+module "orchestration_continuous_verification" {
+  source    = "../../modules/continuous-verification"
+  providers = { aws = aws.orchestration }
+
+  account_id        = var.orchestration.account_id
+  enabled           = var.continuous_verification.enabled
+  environment       = var.environment
+  external_id       = var.orchestration.external_id
+  package           = { file = local._package, sha256 = filebase64sha256(local._package) }
+  region            = var.recovery_region
+  schedule          = var.continuous_verification.schedule
+  workflow_role_arn = var.continuous_verification.workflow_role_arn
+
+  verifier_roles = {
+    for account in concat([var.target, var.orchestration], values(var.staging_accounts)) :
+    "arn:aws:iam::${account.account_id}:role/DRSVerifierRole-${var.environment}" => account.external_id
+  }
+}
+
+locals {
+  _package = "${path.root}/../../../build/${var.environment}/continuous-verification.zip" # make package
+}

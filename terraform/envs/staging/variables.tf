@@ -4,6 +4,16 @@ variable "access_role_name" {
   nullable    = false
 }
 
+variable "continuous_verification" {
+  description = "Whether the estate is verified on a schedule, on which, and the role of the workflow that verifies as well."
+  type = object({
+    enabled           = bool
+    schedule          = string
+    workflow_role_arn = string
+  })
+  nullable = false
+}
+
 variable "drill_days" {
   description = "Most days between two drills of a source server."
   type        = number

@@ -1,66 +1,53 @@
+# What `validator verify` calls, and no more: a test compares the two.
 data "aws_iam_policy_document" "permissions" {
   # These actions take no resource.
   statement {
     sid = "Read"
     actions = [
-      "drs:DescribeJobs",
       "drs:DescribeLaunchConfigurationTemplates",
-      "drs:DescribeRecoveryInstances",
       "drs:DescribeReplicationConfigurationTemplates",
       "drs:DescribeSourceServers",
       "drs:ListExtensibleSourceServers",
       "drs:ListStagingAccounts",
-      "drs:ListTagsForResource",
       "ec2:DescribeInstances",
+      "ec2:DescribeSecurityGroupRules",
       "ec2:DescribeSecurityGroups",
-      "ec2:DescribeSubnets",
-      "ec2:GetEbsDefaultKmsKeyId",
-      "ec2:GetEbsEncryptionByDefault",
+      "iam:ListRoles",
       "kms:ListAliases",
       "kms:ListKeys",
-      "servicequotas:GetServiceQuota",
       "servicequotas:ListAWSDefaultServiceQuotas",
       "servicequotas:ListServiceQuotas",
-      "ssm:DescribeInstanceInformation",
     ]
     resources = ["*"]
   }
 
   statement {
-    sid = "ReadServers"
-    actions = [
-      "drs:DescribeRecoverySnapshots",
-      "drs:GetLaunchConfiguration",
-      "drs:GetReplicationConfiguration",
-      "drs:ListLaunchActions",
-    ]
+    sid       = "ReadServers"
+    actions   = ["drs:DescribeRecoverySnapshots", "drs:GetReplicationConfiguration"]
     resources = ["arn:aws:drs:${var.region}:${var.account_id}:source-server/*"]
   }
 
   statement {
-    sid       = "ReadTemplates"
-    actions   = ["drs:ListLaunchActions"]
-    resources = ["arn:aws:drs:${var.region}:${var.account_id}:launch-configuration-template/*"]
-  }
-
-  statement {
-    sid       = "ReadJobs"
-    actions   = ["drs:DescribeJobLogItems"]
-    resources = ["arn:aws:drs:${var.region}:${var.account_id}:job/*"]
-  }
-
-  statement {
     sid       = "ReadKeys"
-    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListGrants"]
+    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus"]
     resources = ["arn:aws:kms:${var.region}:${var.account_id}:key/*"]
   }
 
+  # Roles of DRS and of this estate, by their names, on any path.
   statement {
     sid     = "ReadRoles"
-    actions = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"]
+    actions = ["iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
     resources = [
-      "arn:aws:iam::${var.account_id}:role/service-role/DRS*",
-      "arn:aws:iam::${var.account_id}:role/service-role/AWSElasticDisasterRecovery*",
+      "arn:aws:iam::${var.account_id}:role/*/DRS*",
+      "arn:aws:iam::${var.account_id}:role/*/drs*",
+      "arn:aws:iam::${var.account_id}:role/DRS*",
+      "arn:aws:iam::${var.account_id}:role/drs*",
     ]
+  }
+
+  statement {
+    sid       = "ReadPolicies"
+    actions   = ["iam:GetPolicy", "iam:GetPolicyVersion"]
+    resources = ["arn:aws:iam::${var.account_id}:policy/*"]
   }
 }

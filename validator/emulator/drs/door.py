@@ -41,11 +41,11 @@ _RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine that an agent is installed on."""
+    """A machine that an agent is installed on; one that no EC2 knows is of no account."""
 
     instance_id: str
     hostname: str
-    account_id: str
+    account_id: str | None
     region: str
     zone: str
     tags: dict[str, str]
@@ -94,7 +94,7 @@ def _unknown(backend: DrsBackend, count: int, prefix: str | None) -> list[Machin
             Machine(
                 instance_id=backend.new_id("i"),
                 hostname=f"{prefix or tier}-{number:04d}.example.internal",
-                account_id=backend.account_id,
+                account_id=None,
                 region="us-east-1",
                 zone="us-east-1a",
                 tags={"Name": f"{tier}-{number:04d}"},

@@ -180,11 +180,12 @@ def _check_marketplace(staging: DrsBackend, staged: Server) -> None:
     if not staged.volume_status.startswith("CONTAINS_MARKETPLACE"):
         return
     needed = f"DRSCrossAccountReplicationRole_{staging.account_id}"
-    roles = list(iam_backends[staged.origin[0]]["aws"].roles.values())
+    owner = staged.origin[0] or staging.account_id
+    roles = list(iam_backends[owner]["aws"].roles.values())
     if not any(role.name == needed for role in roles):
         raise ValidationException(
             f"{staged.arn} contains volumes with marketplace product codes, and its account "
-            f"{staged.origin[0]} has no role {needed}"
+            f"{owner} has no role {needed}"
         )
 
 

@@ -72,8 +72,8 @@ class Server:
     id: str
     arn: str
     properties: Json
-    origin: tuple[str, str, str]
-    """Account, Region and Availability Zone of the machine."""
+    origin: tuple[str | None, str, str]
+    """Account, Region and Availability Zone of the machine; no account if no EC2 knows it."""
     launch: Json
     replication: Json
     staging_account: str

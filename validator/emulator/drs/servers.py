@@ -56,16 +56,17 @@ def shown(backend: DrsBackend, server: Server, known: extension.Problems | None 
         "lastLaunchResult": server.last_launch_result,
         "lifeCycle": _life_cycle(facts, server),
         "replicationDirection": facts.direction,
-        "sourceCloudProperties": {
-            "originAccountID": account,
-            "originAvailabilityZone": zone,
-            "originRegion": region,
-        },
         "sourceProperties": facts.properties,
         "sourceServerID": server.id,
         "stagingArea": area,
         "tags": dict(backend.tags.get(server.arn, {})),
     }
+    if account is not None:
+        item["sourceCloudProperties"] = {
+            "originAccountID": account,
+            "originAvailabilityZone": zone,
+            "originRegion": region,
+        }
     if server.recovery_instance is not None:
         item["recoveryInstanceId"] = server.recovery_instance
     return item
