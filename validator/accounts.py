@@ -8,6 +8,7 @@ client, since commands that need no AWS must not wait for it.
 import functools
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -242,11 +243,16 @@ def _client(
     if endpoint is not None:
         settings |= {"proxies": {}, "s3": {"addressing_style": "path"}}
     try:
-        return session.client(
-            service, region_name=region, endpoint_url=endpoint, config=Config(**settings)
-        )
+        with _LOADING:
+            return session.client(
+                service, region_name=region, endpoint_url=endpoint, config=Config(**settings)
+            )
     except (BotoCoreError, ValueError) as error:
         raise AccountError(f"No client of {service} in {region!r}: {error}.") from error
+
+
+_LOADING = threading.Lock()
+"""Accounts are opened at once: without it each would parse the same large models for itself."""
 
 
 @functools.cache

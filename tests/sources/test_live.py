@@ -1,31 +1,31 @@
 """Reading live accounts: no server lost, none twice, no false `holds`, and no call too many."""
 
 import math
-import multiprocessing
-import resource
+import os
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.check import VALIDATOR
+from benchmarks.verify import checkout
 from tests.conftest import STAGING, TARGET, Embedded
 from tests.operations.estates import (
     SECOND,
     STAGING_ACCOUNTS,
     Made,
     applied,
-    in_region,
     replication_template,
 )
-from validator.findings import Outcome, Verdict
+from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.model import Account, Estate, Unknown
 from validator.operations.extend import extend
 from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS
 from validator.reconciliation import totals
-from validator.reports import Run
-from validator.reports.text import to_text
 from validator.sources import live
 
 pytestmark = pytest.mark.slow
@@ -163,7 +163,7 @@ def counted(embedded: Embedded, act: Callable[[], Any]) -> Counter[str]:
 
 
 def test_the_largest_estate_is_read_in_pages_and_a_constant_for_each_account(
-    embedded: Embedded,
+    embedded: Embedded, tmp_path: Path
 ) -> None:
     made = applied(embedded, staging=len(STAGING_ACCOUNTS))
     made.drs(TARGET).create_replication_configuration_template(
@@ -184,14 +184,20 @@ def test_the_largest_estate_is_read_in_pages_and_a_constant_for_each_account(
 
     estate = read(made)
     assert totals(estate).protected.known == totals(estate).in_target.known == TOTAL
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(memory_of_a_verification, (embedded.url, made.region)) < MEMORY
+    assert memory_of(verification(checkout(tmp_path / "large", made))) < MEMORY
 
 
-def memory_of_a_verification(url: str, region: str) -> int:
-    """Bytes that reading, judging and reporting take at most; runs in a process of its own."""
-    made = in_region(Embedded(url), region, staging=len(STAGING_ACCOUNTS))
-    estate = read(made)
-    verdict: Verdict = judge(estate, INVARIANTS)
-    assert to_text(Run("verify", "staging", "the embedded AWS", estate, verdict))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def memory_of(process: "subprocess.Popen[bytes]") -> int:
+    """Bytes that a process held at most, once it has ended."""
+    _, _, usage = os.wait4(process.pid, 0)
+    return usage.ru_maxrss * 1024
+
+
+def verification(folder: Path) -> "subprocess.Popen[bytes]":
+    """`validator verify` of a checkout."""
+    return subprocess.Popen(
+        [VALIDATOR, "verify", "staging"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "CLOUD": "embedded"},
+        stdout=subprocess.DEVNULL,
+    )
