@@ -31,6 +31,8 @@ MORE = [
     )
 ]
 """What makes the env use all of its modules."""
+ELSEWHERE = frozenset(["alarms", "undelivered"])
+"""Policy documents of a topic and a queue, which no estate shows; their module's own tests read them."""
 UNUSED = ["aws_vpc_security_group_ingress_rule.endpoints"]
 """What no replication server uses, so that no estate shows it."""
 
@@ -76,7 +78,11 @@ def blocks(block: hcl.Block, outer: str = "") -> Iterator[hcl.Block]:
         shown = (
             each.type == "module"
             or (each.type == "resource" and name in READ)
-            or (each.type == "data" and name == "aws_iam_policy_document")
+            or (
+                each.type == "data"
+                and name == "aws_iam_policy_document"
+                and each.labels[1] not in ELSEWHERE
+            )
         )
         within = shown and each.type != "module" if not outer else True
         if shown or (outer and (each.type in SHOWN or (each.type == "dynamic" and name in SHOWN))):
