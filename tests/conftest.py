@@ -98,6 +98,11 @@ class Embedded:
             return json.load(answer)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: Terraform's AWS provider sleeps much of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
     """Ctrl-C is heard by the tests and what they start, even where a shell runs them in the background."""
@@ -156,10 +161,11 @@ def run_validator(
         arguments = (*arguments, "--skip-checkov")
     kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
     environment = {k: v for k, v in os.environ.items() if k in kept}
+    # Terraform and its providers spend a fifth of their time on collecting garbage of short runs.
     return subprocess.run(
         [str(ROOT / ".venv/bin/validator"), *arguments],
         cwd=checkout,
-        env={**environment, "CLOUD": "embedded", **more},
+        env={**environment, "CLOUD": "embedded", "GOGC": "300", **more},
         capture_output=True,
         text=True,
         timeout=300,

@@ -44,7 +44,7 @@ def ended(process: "subprocess.Popen[str]", checkout: Path) -> str:
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_plan_leaves_nothing_behind(checkout: Path, number: int) -> None:
     process = begun(checkout, "plan", until="terraform plan")
     process.send_signal(number)
