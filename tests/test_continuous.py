@@ -26,7 +26,7 @@ from tests.conftest import (
     run_validator,
     serving,
 )
-from validator import continuous, packaging
+from validator import accounts, continuous, packaging
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.sources import declared as declarations
@@ -172,8 +172,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         topic = configuration["Environment"]["Variables"]["TOPIC_ARN"]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         role = of_the_function(embedded)
-        # From here on every role is held to its policies.
-        embedded.door("iam-enforcement", {"on": True})
         yield Deployed(embedded, checkout, unpacked, configuration, queue, role)
 
 
@@ -385,10 +383,12 @@ def test_the_verifier_role_may_do_what_verify_does_and_no_more(
     never = (*live.QUOTAS, replace(live.QUOTAS[0], code="L-00000000"))
     monkeypatch.setattr(live, "QUOTAS", never)
     before = deployed.embedded.door("calls", method="GET")
+    deployed.embedded.door("iam-enforcement", {"on": True})
     try:
         estate = live.read(declared, "staging", live.verifier(declared, role), deep=True)
         after = deployed.embedded.door("calls", method="GET")
     finally:
+        deployed.embedded.door("iam-enforcement", {"on": False})
         iam.detach_role_policy(RoleName="DRSAgentInstallRole-staging", PolicyArn=arn)
     findings = judge(estate, INVARIANTS).findings
     assert not [finding for finding in findings if finding.outcome != "holds"]
@@ -409,6 +409,27 @@ def test_the_verifier_role_may_do_what_verify_does_and_no_more(
 
 def _list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def test_no_operation_that_is_denied_lets_the_estate_hold(deployed: Deployed) -> None:
+    """Denies each operation that a verification calls, one after the other."""
+    declared = tfvars.read(deployed.checkout / "terraform/envs/staging")
+    role = tfvars.text(declared, "access_role_name")
+    opener = accounts.opener(role, deployed.embedded.environment(ORCHESTRATION))
+
+    def outcome() -> Outcome:
+        return judge(live.read(declared, "staging", opener), INVARIANTS).outcome
+
+    before = deployed.embedded.door("calls", method="GET")
+    assert outcome() is Outcome.HOLDS
+    after = deployed.embedded.door("calls", method="GET")
+    called = [name.split(" ") for name in after if after[name] != before.get(name)]
+    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {each for each, _ in called}
+    for service, operation in called:
+        fault = {"kind": "deny", "service": service, "operation": operation}
+        deployed.embedded.door("faults", fault)
+        assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"
+        deployed.embedded.door("faults", method="DELETE")
 
 
 def test_the_function_may_assume_verifier_roles_and_write_its_own_things_only(

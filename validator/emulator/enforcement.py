@@ -54,11 +54,14 @@ def _session(access_key: str, account_id: str) -> Any:
 
 
 def _context(call: Call, session: Any) -> dict[str, str]:
-    return {
+    context = {
         "aws:PrincipalAccount": session.account_id,
         "aws:PrincipalArn": session.role_arn,
         "aws:RequestedRegion": call.region,
     }
+    if call.operation == "AssumeRole" and "ExternalId" in (params := call.params()):
+        context["sts:ExternalId"] = str(params["ExternalId"])
+    return context
 
 
 def _document(policy: Any) -> str:
