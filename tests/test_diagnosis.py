@@ -6,7 +6,7 @@ import pytest
 
 from tests.estates import extended, server
 from tests.invariants.complete import STAGING, TARGET, UNSEEN, complete, with_staging, with_target
-from validator.diagnosis import FIELD_ERRORS, SYMPTOMS, diagnose, field_errors, unknown
+from validator.diagnosis import FIELD_ERRORS, SYMPTOMS, Symptom, diagnose, field_errors, unknown
 from validator.findings import Finding, Message, Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.model import Estate, Extension
@@ -22,8 +22,8 @@ def causes(estate: Estate, *servers: str) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=[s.text for s in SYMPTOMS])
-def test_a_symptom_asks_invariants_that_judge_live_accounts(symptom: object) -> None:
-    assert set(symptom.invariants) <= NAMES  # type: ignore[attr-defined]
+def test_a_symptom_asks_invariants_that_judge_live_accounts(symptom: Symptom) -> None:
+    assert set(symptom.invariants) <= NAMES
 
 
 def test_nothing_explains_a_symptom_of_an_estate_that_holds() -> None:
@@ -50,9 +50,9 @@ BROKEN = [
     ids=[f"{each[0]}: {each[2].text}" for each in BROKEN],
 )
 def test_the_first_invariant_that_does_not_hold_is_the_cause(
-    estate: Estate, symptom: object, invariant: str
+    estate: Estate, symptom: Symptom, invariant: str
 ) -> None:
-    assert causes(estate)[symptom.text] == invariant  # type: ignore[attr-defined]
+    assert causes(estate)[symptom.text] == invariant
 
 
 def test_findings_of_other_servers_are_left_out() -> None:

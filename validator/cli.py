@@ -849,7 +849,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
             print(f"  {text}\n    Cause: {error.cause}\n    Remedy: {error.remedy}")
     if Outcome.VIOLATED in outcomes:
         return EXIT_STATUS[Outcome.VIOLATED]
-    return NO_VERDICT if outcomes else 0
+    # What no symptom asks for may be what could not be known.
+    unsure = any(finding.outcome is Outcome.UNKNOWN for finding in findings)
+    return NO_VERDICT if unsure else 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:

@@ -73,7 +73,7 @@ class SourceServer:
     replication_state: str | Unknown
     error: str | None = None
     instance_id: str | None = None
-    origin: tuple[str, str] | None = None
+    origin: tuple[str, str] | None | Unknown = None
     tags: tuple[tuple[str, str], ...] = ()
     lag: int | None | Unknown = None
     last_seen: datetime | None | Unknown = None

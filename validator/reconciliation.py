@@ -109,9 +109,11 @@ def reconcile(estate: Estate) -> tuple[Server, ...]:
     Servers of an account that cannot be read are not in it: their account says why.
     """
     # Many invariants ask for the same estate's, one after the other.
-    if not _latest or _latest[0][0] is not estate:
-        _latest[:] = [(estate, tuple(_servers(estate)))]
-    return _latest[0][1]
+    latest = _latest[0] if _latest else None
+    if latest is None or latest[0] is not estate:
+        latest = (estate, tuple(_servers(estate)))
+        _latest[:] = [latest]
+    return latest[1]
 
 
 _latest: list[tuple[Estate, tuple[Server, ...]]] = []

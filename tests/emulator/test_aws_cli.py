@@ -122,7 +122,7 @@ def test_one_server_by_id_and_by_hardware(cli: Cli, estate: list[str]) -> None:
         return [each["sourceServerID"] for each in seen]
 
     assert found(sourceServerIDs=ids) == ids
-    hardware = one["sourceProperties"]["identificationHints"]["awsInstanceID"]
+    hardware = one["sourceProperties"]["identificationHints"]["vmWareUuid"]
     assert found(hardwareId=hardware) == ids[:1]
     assert found(hardwareId="i-0") == []
 

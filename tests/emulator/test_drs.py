@@ -269,8 +269,8 @@ def test_every_other_operation(embedded: Embedded) -> None:
     (server_id,) = embedded.door("source-servers", {**place, "count": 1})["sourceServerIDs"]
     server = {"sourceServerID": server_id}
     (shown,) = drs.describe_source_servers(filters={"sourceServerIDs": [server_id]})["items"]
-    instance = shown["sourceProperties"]["identificationHints"]["awsInstanceID"]
-    (found,) = drs.describe_source_servers(filters={"hardwareId": instance})["items"]
+    machine = shown["sourceProperties"]["identificationHints"]["vmWareUuid"]
+    (found,) = drs.describe_source_servers(filters={"hardwareId": machine})["items"]
     assert found["sourceServerID"] == server_id
     assert drs.describe_source_servers(filters={"hardwareId": "i-0"})["items"] == []
     drs.tag_resource(resourceArn=shown["arn"], tags={"dr:wave": "1", "x": "y"})

@@ -144,6 +144,7 @@ CASES = [
     Case(REVERSE, "one that is no EC2 instance", replace(one(origin=None), staging=(replace(one(origin=None).staging[0], instances=()),)), HOLDS),
     Case(REVERSE, "one that stopped need not be", replace(one(replication_state="STOPPED"), staging=(replace(one(replication_state="STOPPED").staging[0], instances=()),)), HOLDS),
     Case(REVERSE, "an instance of another account of the estate", one(origin=(TARGET, "us-east-1")), VIOLATED),
+    Case(REVERSE, "one whose instance is nowhere", one(origin=UNSEEN), UNKNOWN),
     Case(REVERSE, "an instance of a stranger", one(origin=("9" * 12, "us-east-1")), UNKNOWN),
     Case(REVERSE, "an instance in another Region", one(origin=(STAGING, "eu-west-1")), UNKNOWN),
     Case(REVERSE, "instances cannot be read", with_staging("live", instances=UNSEEN), UNKNOWN),

@@ -82,8 +82,8 @@ def _register(body: Json) -> Json:
     if ids is None:
         # An agent that is installed again is still the same server.
         servers = list(backend.servers.values())
-        known = {s.properties["identificationHints"]["awsInstanceID"] for s in servers}
-        found = [machine for machine in found if machine.instance_id not in known]
+        known = {s.properties["identificationHints"].get("awsInstanceID") for s in servers}
+        found = [machine for machine in found if machine.id not in known]
     return {"sourceServerIDs": door.register(backend, found, **options)}
 
 

@@ -94,7 +94,7 @@ def machines(account_id: str, region: str, ids: list[str] | None) -> list[Machin
         _, name, version = _PLATFORMS[instance.platform or "linux"]
         found.append(
             Machine(
-                instance_id=identifier,
+                id=identifier,
                 hostname=instance.private_dns_name,
                 account_id=account_id,
                 region=region,

@@ -355,9 +355,10 @@ def protected_instances_are_tagged(account: Account, estate: Estate) -> Iterator
     by_id = {each.id: each for each in estate.protected}
     elsewhere = ""
     for server in _replicating(account):
-        if server.origin is None or need(server.extension) is not Extension.NOT_EXTENDED:
+        origin = need(server.origin)
+        if origin is None or need(server.extension) is not Extension.NOT_EXTENDED:
             continue  # no instance, or seen where it replicates
-        owner, region = server.origin
+        owner, region = origin
         if owner not in by_id or region != estate.source_region:
             elsewhere = f"{server.shown} is an instance of {owner} in {region}, which is not read"
         elif server.instance_id not in {each.id for each in need(by_id[owner].instances)}:

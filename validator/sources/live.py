@@ -554,7 +554,7 @@ def _server(item: Json) -> SourceServer:
         or Unknown(f"{missing} its dataReplicationState"),
         error=area.get("errorMessage"),
         instance_id=hints.get("awsInstanceID"),
-        origin=(cloud["originAccountID"], cloud["originRegion"]) if cloud else None,
+        origin=_origin(cloud, hints.get("awsInstanceID"), item["arn"]),
         tags=tuple(sorted((item.get("tags") or {}).items())),
         lag=_seconds(data.get("lagDuration"), item["arn"]),
         last_seen=_time(life.get("lastSeenByServiceDateTime"), item["arn"]),
@@ -570,6 +570,16 @@ def _server(item: Json) -> SourceServer:
         ),
         launch=_launch(life.get("lastLaunch"), item["arn"]),
     )
+
+
+def _origin(cloud: Json, instance_id: str | None, arn: str) -> tuple[str, str] | None | Unknown:
+    """Account and Region of a server's EC2 instance, None if it is none."""
+    account, region = cloud.get("originAccountID"), cloud.get("originRegion")
+    if account and region:
+        return account, region
+    if instance_id or cloud:
+        return Unknown(f"{arn} does not show where its instance {instance_id} is")
+    return None
 
 
 def _step(steps: list[Json]) -> str | None:

@@ -1,6 +1,7 @@
 """What the control door does to DRS: agents that register, lag, break, vanish and catch up."""
 
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,7 +44,7 @@ _RESULTS = {
 class Machine:
     """A machine that an agent is installed on; one that no EC2 knows is of no account."""
 
-    instance_id: str
+    id: str
     hostname: str
     account_id: str | None
     region: str
@@ -92,7 +93,7 @@ def _unknown(backend: DrsBackend, count: int, prefix: str | None) -> list[Machin
         tier = backend.random.choice(TIERS)
         found.append(
             Machine(
-                instance_id=backend.new_id("i"),
+                id=str(uuid.UUID(bytes=backend.random.randbytes(16))),
                 hostname=f"{prefix or tier}-{number:04d}.example.internal",
                 account_id=None,
                 region="us-east-1",
@@ -122,7 +123,7 @@ def _server(backend: DrsBackend, machine: Machine, replication: Json, state: str
                 for n in range(chance.randint(1, 4))
             ],
             "identificationHints": {
-                "awsInstanceID": machine.instance_id,
+                "vmWareUuid" if machine.account_id is None else "awsInstanceID": machine.id,
                 "fqdn": machine.hostname,
                 "hostname": machine.hostname,
             },

@@ -159,8 +159,9 @@ def describe_servers(backend: DrsBackend, params: Json) -> Json:
 
 def _hardware(server: Server) -> set[str]:
     cards = server.properties["networkInterfaces"]
+    hints = server.properties["identificationHints"]
     return {
-        server.properties["identificationHints"]["awsInstanceID"],
+        *(hints[name] for name in ("awsInstanceID", "vmWareUuid") if name in hints),
         *(card["macAddress"] for card in cards),
     }
 
