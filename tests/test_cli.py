@@ -23,8 +23,10 @@ from tests.conftest import (
     run_validator,
     serving,
 )
+from tests.emulator.test_aws_cli import Cli
 from tests.emulator.test_drs import initialise
 from tests.emulator.test_drs import template as console_template
+from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS
 
 pytestmark = pytest.mark.slow
 TFVARS = Path("terraform/envs/staging/estate.auto.tfvars")
@@ -218,6 +220,73 @@ def test_an_output_that_takes_nothing(checkout: Path, running: Embedded) -> None
     assert f"{named}: No such file" in elsewhere.stderr
 
 
+def assert_that_the_aws_cli_agrees(cli: Cli, seen: dict[str, Any]) -> None:
+    """Every number of live servers and quotas in a report, counted once more by what `aws` lists."""
+    listed = {
+        name: cli.drs(account, "describe-source-servers")["items"]
+        for name, account in (("target", TARGET), ("staging-1", STAGING))
+    }
+    extensions = {
+        status: {
+            item["stagingArea"]["stagingSourceServerArn"]
+            for item in listed["target"]
+            if item["stagingArea"]["status"] == status
+        }
+        for status in ("EXTENDED", "EXTENSION_ERROR")
+    }
+    own = {
+        name: [item for item in items if item["stagingArea"]["status"] == "NOT_EXTENDED"]
+        for name, items in listed.items()
+    }
+    silent = {"STOPPED", "DISCONNECTED"}
+    live = {
+        name: {
+            item["arn"]
+            for item in items
+            if item["dataReplicationInfo"]["dataReplicationState"] not in silent
+        }
+        for name, items in own.items()
+    }
+    staged = live["staging-1"]
+    extended, failing = extensions["EXTENDED"], extensions["EXTENSION_ERROR"]
+    exact = {
+        "target": len(live["target"]),
+        "staging": len(extended),
+        "protected": len(live["target"]) + len(extended),
+        "in_target": len(listed["target"]),
+    }
+    servers = seen["servers"]
+    assert {k: servers[k] for k in exact} == {k: bounds(n) for k, n in exact.items()}
+    assert servers["replicating"] == {name: bounds(len(arns)) for name, arns in live.items()}
+    assert {name: n for name, n in servers["standings"].items() if n} == {
+        name: n
+        for name, n in {
+            "protected": len(live["target"]),
+            "extended": len(staged & extended),
+            "extension error": len(staged & failing),
+            "missing": len(staged - extended - failing),
+            "stale": sum(len(own[name]) - len(live[name]) for name in own),
+        }.items()
+        if n
+    }
+    for row in seen["capacity"]["accounts"]:
+        account = row["account"]
+        asked = ["service-quotas", "list-service-quotas", "--service-code", "drs"]
+        quotas = cli.answer(row["id"], *asked)["Quotas"]
+        values = {each["QuotaCode"]: each["Value"] for each in quotas}
+        assert row["quota"] == values[REPLICATING_SERVERS.code]
+        assert row["replicating"] == len(live[account])
+        here = account == "target"
+        assert row["extended"] == (len(extended) if here else 0)
+        assert row["extension_errors"] == (len(failing) if here else 0)
+        if here:
+            assert seen["capacity"]["target_total_quota"] == values[TOTAL_SERVERS.code]
+
+
+def bounds(number: int) -> dict[str, int]:
+    return {"lower": number, "upper": number}
+
+
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Embedded]]:
     """A checkout whose env staging was applied on an embedded AWS."""
@@ -251,8 +320,9 @@ def test_an_effect_is_violated_until_it_is_accepted(
     assert validator("plan", "staging", "--accept", "account-ids-are-distinct").returncode == 2
 
 
-def test_apply_and_verify(applied: tuple[Path, Embedded]) -> None:
+def test_apply_and_verify(applied: tuple[Path, Embedded], tmp_path: Path) -> None:
     checkout, running = applied
+    cli = Cli(running, tmp_path)
     validator = functools.partial(run_validator, checkout)
     again = validator("plan", "staging")
     assert again.returncode == 0
@@ -288,6 +358,7 @@ def test_apply_and_verify(applied: tuple[Path, Embedded]) -> None:
     assert validator("extend", "staging", "--tag", "nonsense").returncode == 2
     whole = validator("verify", "staging")
     assert whole.returncode == 0, whole.stdout
+    assert_that_the_aws_cli_agrees(cli, report(checkout, "verify"))
 
     running.door("faults", {"kind": "deny", "service": "drs"})
     denied = validator("verify", "staging")
@@ -300,8 +371,13 @@ def test_apply_and_verify(applied: tuple[Path, Embedded]) -> None:
         RoleName=f"DRSStagingAccountRole_{TARGET}",
         PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
     )
+    place = {"account": STAGING, "region": REGION}
+    (first,) = running.client("drs", STAGING).describe_source_servers(maxResults=1)["items"]
+    silent = {"ids": [first["sourceServerID"]], "state": "DISCONNECTED"}
+    running.door("source-servers/state", {**place, **silent})
     broken = validator("verify", "staging")
     assert broken.returncode == 1
+    assert_that_the_aws_cli_agrees(cli, report(checkout, "verify"))
     assert "extensions-are-healthy" in broken.stdout
 
 

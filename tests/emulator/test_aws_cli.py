@@ -33,11 +33,15 @@ class Cli:
             timeout=60,
         )
 
-    def drs(self, account: str, *arguments: str) -> Any:
-        """The answer of one operation of DRS."""
-        done = self.run(account, "drs", *arguments, "--output", "json")
+    def answer(self, account: str, *arguments: str) -> Any:
+        """The answer of one operation."""
+        done = self.run(account, *arguments, "--output", "json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout or "null")
+
+    def drs(self, account: str, *arguments: str) -> Any:
+        """The answer of one operation of DRS."""
+        return self.answer(account, "drs", *arguments)
 
     def refused(self, account: str, *arguments: str) -> str:
         """The refusal of one operation of DRS."""
