@@ -258,7 +258,9 @@ def test_a_role_that_cannot_be_assumed_again_is_said_as_such(fake: Fake) -> None
     fake.expired.add("KEY1")
     refused = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
     fake.sts = lambda _: (403, refused, {"Content-Type": "text/xml"})  # type: ignore[method-assign]
-    with pytest.raises(AccountError, match="sts AssumeRole was refused: AccessDenied"):
+    with pytest.raises(
+        AccountError, match=r"^Account \d{12}, .*sts AssumeRole was refused: AccessDenied"
+    ):
         describe(drs)
 
 

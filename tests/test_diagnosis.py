@@ -83,6 +83,7 @@ MESSAGES = [
     "arn:aws:iam::1:role/x is not authorized to use key arn:aws:kms:::key/1",
     "UninitializedAccountException: Account not initialized",
     "Account 4 does not trust 1: no role DRSStagingAccountRole_1",
+    "Account 4, us-west-2: sts AssumeRole was refused: AccessDenied: no",
     "The staging source server was not found.",
     "web-1 is DISCONNECTED (AGENT_NOT_SEEN).",
     "web-1 is STALLED (SNAPSHOTS_FAILURE).",

@@ -84,6 +84,7 @@ class Opener:
     def open(self, account_id: str, region: str) -> "Opened":
         """A session in an account; raises AccountError if the role cannot be assumed."""
         sts = client("sts", region, self._environment)
+        sts._validator_account = account_id  # the one that is to be entered
         arn = f"arn:aws:iam::{account_id}:role/{self._role_name}"
         params = {"RoleArn": arn, "RoleSessionName": _SESSION_NAME}
         if account_id in self._external_ids:

@@ -840,7 +840,10 @@ def _diagnose(arguments: argparse.Namespace) -> int:
                 print(f"  {found.outcome.value:9} {found.invariant}: {found.subject}")
                 for message in found.messages[:3]:
                     print(f"    {message.text}")
-                print(f"  Cause: {found.why}\n  Remedy: {found.remedy}")
+                if found.outcome is Outcome.UNKNOWN:
+                    print("  Cause: not known before this can be read. What comes after it waits.")
+                else:
+                    print(f"  Cause: {found.why}\n  Remedy: {found.remedy}")
             print(f"  {cause.symptom.note}")
         known = diagnosis.field_errors(findings)
         if known:

@@ -111,9 +111,14 @@ FIELD_ERRORS = (
         "Run `validator bootstrap`.",
     ),
     FieldError(
-        r"does not trust|AssumeRole|no role DRSStagingAccountRole",
+        r"does not trust|no role DRSStagingAccountRole",
         "The staging account has no role that DRS of the target may assume.",
         "Make DRSStagingAccountRole_<target> with module staging-trust.",
+    ),
+    FieldError(
+        r"sts AssumeRole was refused",
+        "The caller may not assume the role by which the account is read, so nothing of it is known.",
+        "Let that role's trust policy name the caller, or log in as somebody whom it names.",
     ),
     FieldError(
         r"staging source server was not found",

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.estates import account, estate, extended, server
+from tests.invariants.complete import with_staging
 from tests.reports.runs import FINDINGS
 from tests.reports.runs import run as example
 from validator.invariants import capacity, judge
@@ -38,6 +39,16 @@ def test_the_text_shows_the_capacity_of_the_seed() -> None:
     text = REPORTS["text"](run(estate()))
     assert "600 protected of the estate's capacity of 600" in text
     assert "300/300" in text
+
+
+def test_the_text_cuts_no_number_of_an_account_that_cannot_be_read() -> None:
+    denied = Unknown("denied")
+    of = with_staging("live", servers=denied, quotas=())
+    text = REPORTS["text"](run(of))
+    row, *_ = (line for line in text.splitlines() if line.startswith(" staging-1 "))
+    assert row.split()[3:7] == ["unknown", "unknown", "unknown", "unknown/unknown"]
+    assert "…" not in text
+    assert "planned of the estate's capacity" in text and " protected of the" not in text
 
 
 def test_the_text_gives_where_why_and_remedy() -> None:

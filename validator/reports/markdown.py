@@ -85,8 +85,8 @@ def _capacity(data: Json) -> str:
         "| :-- | :-- | :-- | :-- |"
     )
     total = (
-        f"Protected source servers: {_shown(capacity['planned'])} of the estate's capacity of "
-        f"{_shown(capacity['capacity'])}."
+        f"{'Planned' if live else 'Protected'} source servers: {_shown(capacity['planned'])} "
+        f"of the estate's capacity of {_shown(capacity['capacity'])}."
     )
     return f"{_listed([head, *rows], _CAPACITY, 'accounts')}\n\n{total}"
 

@@ -65,14 +65,13 @@ def _print_capacity(console: Console, data: Json) -> None:
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("Account", no_wrap=True)
     table.add_column("Id", no_wrap=True)
-    table.add_column("Role", no_wrap=True)
-    table.add_column("Region", no_wrap=True)
-    table.add_column("Planned", justify="right")
-    if live:
-        for column in ("Replicating", "Extended", "Errors"):
-            table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("Of quota", justify="right")
-    table.add_column("Free", justify="right")
+    # A live row has more numbers, each of which may be unknown; the rest is as in the plan.
+    if not live:
+        table.add_column("Role", no_wrap=True)
+        table.add_column("Region", no_wrap=True)
+    numbers = ("Replicating", "Extended", "Errors") if live else ()
+    for column in ("Planned", *numbers, "Of quota", "Free"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in capacity["accounts"]:
         seen = ("replicating", "extended", "extension_errors") if live else ()
         compared = row["replicating"] if live else row["planned"]
@@ -80,8 +79,7 @@ def _print_capacity(console: Console, data: Json) -> None:
         table.add_row(
             escape(one_line(row["account"])),
             escape(one_line(row["id"])),
-            row["part"],
-            escape(one_line(row["region"])),
+            *(() if live else (row["part"], escape(one_line(row["region"])))),
             _shown(row["planned"]),
             *(_shown(row[name]) for name in seen),
             f"{_shown(compared)}/{_shown(row['quota'])}",
@@ -90,7 +88,7 @@ def _print_capacity(console: Console, data: Json) -> None:
         )
     console.print(table)
     console.print(
-        f"{_shown(capacity['planned'])} protected of the estate's capacity of "
+        f"{_shown(capacity['planned'])} {'planned' if live else 'protected'} of the estate's capacity of "
         f"{_shown(capacity['capacity'])} source servers; the target's total quota is "
         f"{_shown(capacity['target_total_quota'])}."
     )
@@ -173,7 +171,11 @@ def _shown(number: int | None) -> str:
 
 
 def _print_finding(console: Console, finding: Json) -> None:
-    _print(console, f"  {one_line(finding['subject'])}, {one_line(finding['where'])}")
+    subject, where = finding["subject"], finding["where"]
+    if subject != where:
+        _print(console, f"  {one_line(subject)}, {one_line(where)}")
+    elif not all(subject in message["text"] for message in finding["messages"]):
+        _print(console, f"  {one_line(subject)}")
     for message in finding["messages"]:
         _print(console, f"    {visible(message['text'])}")
         if message["fix"]:
