@@ -11,6 +11,7 @@ from tests.reports.runs import FINDINGS
 from tests.reports.runs import run as example
 from validator.invariants import capacity, judge
 from validator.model import Account, Estate, Extension, Part, Unknown
+from validator.quotas import REPLICATING_SERVERS
 from validator.reports import REPORTS, Run
 
 TARGET, STAGING = "111122223333", "444455556666"
@@ -43,7 +44,7 @@ def test_the_text_shows_the_capacity_of_the_seed() -> None:
 
 def test_the_text_cuts_no_number_of_an_account_that_cannot_be_read() -> None:
     denied = Unknown("denied")
-    of = with_staging("live", servers=denied, quotas=())
+    of = with_staging("live", servers=denied, quotas=((REPLICATING_SERVERS.code, denied),))
     text = REPORTS["text"](run(of))
     row, *_ = (line for line in text.splitlines() if line.startswith(" staging-1 "))
     assert row.split()[3:7] == ["unknown", "unknown", "unknown", "unknown/unknown"]
