@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply extend verify diagnose package bootstrap demo emulator invariants test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply deploy extend verify diagnose package bootstrap demo emulator invariants test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,20 +23,21 @@ help: ## List the targets.
 check: .venv/ready ## Judge the code of env ENV: no credentials, provider or network.
 	@validator check $(ENV) $(ARGS)
 
-plan apply extend verify bootstrap demo diagnose: .venv/ready .venv/terraform
+plan apply deploy extend verify bootstrap demo diagnose: .venv/ready .venv/terraform
 	@validator $@ $(ENV) $(ARGS)
 
 plan apply: .venv-checkov/ready
 
 plan: ## Plan env ENV with Terraform and judge the plan.
 apply: ## Apply the saved plan of env ENV, if its verdict holds.
+deploy: ## Deploy agents onto the tagged instances of env ENV, wave by wave.
 extend: ## Extend every extensible source server of env ENV into the target.
 verify: ## Judge the accounts of env ENV as they are.
 diagnose: ## Find the cause of what is wrong in the accounts of env ENV.
 demo: ## Play the whole life of env ENV on an embedded AWS: apply, extend, verify, break, mend.
 bootstrap: ## Make what must exist before Terraform in env ENV.
 
-package: .venv/ready ## Build what verifies env ENV continuously; `plan` does so by itself.
+package: .venv/ready ## Build what the functions of env ENV run; `plan` does so by itself.
 	@validator package $(ENV) $(ARGS)
 
 gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull request must pass, for every env.

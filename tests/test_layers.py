@@ -27,6 +27,7 @@ LAYERS = [
     {"__main__"},
 ]
 ONLY = {
+    "agent_deployer": {"operations/deploy.py"},
     "boto3": {"accounts.py"},
     "hcl2": {"sources/hcl.py"},
     "python_terraform": {"tools/terraform.py"},

@@ -36,7 +36,7 @@ from validator.sources.tfvars import Declared
 if TYPE_CHECKING:
     from validator import accounts
     from validator.cloud import Cloud
-    from validator.operations import extend
+    from validator.operations import deploy, extend
     from validator.reports.progress import Progress
     from validator.tools import terraform
 
@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_report_options(apply)
     _add_accept(apply)
 
+    deploy = command("deploy", _deploy, "deploy agents onto tagged instances, wave by wave")
+    _add_deploy_options(deploy)
+
     extend = command("extend", _extend, "extend every extensible source server into the target")
     extend.add_argument("env", help="the env, a folder under terraform/envs")
     extend.add_argument("--account", action="append", default=[], help="only this staging account")
@@ -167,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("env", help="the env, a folder under terraform/envs")
 
-    package = command("package", _package, "build the package of continuous-verification")
+    package = command("package", _package, "build the packages of the modules' functions")
     package.add_argument("env", help="the env, a folder under terraform/envs")
 
     diagnose = command("diagnose", _diagnose, "find the cause of what is wrong in the accounts")
@@ -189,6 +192,43 @@ def _parser() -> argparse.ArgumentParser:
 def _add_report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=REPORTS, default="text", help="report format")
     parser.add_argument("--output", type=Path, help="write the report there, not to stdout")
+
+
+def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("env", help="the env, a folder under terraform/envs")
+    parser.add_argument(
+        "--via",
+        choices=("direct", "lambda"),
+        default="direct",
+        help="from here, or through the estate's own deployer",
+    )
+    parser.add_argument("--account", action="append", default=[], help="only this account")
+    parser.add_argument("--wave", action="append", default=[], help="only this wave")
+    parser.add_argument("--instance", action="append", default=[], help="only this instance")
+    parser.add_argument(
+        "--max-concurrency", metavar="N", help="agents that a command installs at once, or N%%"
+    )
+    parser.add_argument("--max-errors", metavar="N", help="failures that a wave may have, or N%%")
+    parser.add_argument(
+        "--poll-seconds", type=int, metavar="N", help="seconds between two looks at what goes on"
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="also what failed before is tried again"
+    )
+    parser.add_argument(
+        "--tag", action="store_true", help="first tag what the env's selectors find"
+    )
+    parser.add_argument("--id", help="the deployment's name; the same never deploys twice")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done and do nothing"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--status", metavar="ID", help="say how a deployment stands")
+    which.add_argument("--resume", metavar="ID", help="go on with a deployment")
+    which.add_argument("--cancel", metavar="ID", help="end a deployment")
+    which.add_argument("--rollback", metavar="ID", help="list what a deployment brought")
+    parser.add_argument("--remove", action="store_true", help="with --rollback: remove it")
+    parser.add_argument("--format", choices=("json", "text"), default="text", help="report format")
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -410,7 +450,7 @@ def _terraform_plan(env: Env, declared: Declared, aws: "Cloud", progress: "Progr
     """The plan as decoded JSON; the plan itself is saved for `apply`."""
     from validator import packaging
 
-    progress.step("building the package")
+    progress.step("building the packages")
     packaging.build(env, declared)
     at = _initialised(env, aws, progress)
     progress.step("terraform plan")
@@ -699,12 +739,12 @@ def _verified(
 
 
 def _package(arguments: argparse.Namespace) -> int:
-    """`package`: builds what module continuous-verification runs, as `plan` does by itself."""
+    """`package`: builds what the modules' functions run, as `plan` does by itself."""
     from validator import packaging
 
     env, declared = _env(arguments.env)
-    file = packaging.build(env, declared)
-    print(f"{file}\n{packaging.sha256(file)}")
+    for file in packaging.build(env, declared):
+        print(f"{file}\n{packaging.sha256(file)}")
     return 0
 
 
@@ -714,6 +754,102 @@ def _duration(text: str) -> float:
     if unit not in {"s", "m", "h"} or not number.isdigit() or not int(number):
         raise argparse.ArgumentTypeError(f"{text!r}: must be such as 90s, 10m or 2h")
     return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
+def _deploy(arguments: argparse.Namespace) -> int:
+    """`deploy`: status 0 if every selected instance replicates, 1 if one does not, 2 if it is open."""
+    from validator import cloud
+    from validator.operations import deploy
+    from validator.reports.progress import Progress
+
+    if arguments.remove and not arguments.rollback:
+        raise UsageError("--remove goes with --rollback ID.")
+    env, declared = _env(arguments.env)
+    env.forget("deploy")
+    with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
+        estate = deploy.Estate(declared, _opener(declared, aws))
+        heading = f"deploy {env.name} on {aws.label}"
+        with Progress(f"deploy {env.name}") as progress:
+            if arguments.rollback:
+                progress.step("reading what was deployed")
+                for line in estate.rollback(arguments.rollback, remove=arguments.remove):
+                    print(line, flush=True)
+                return 0
+            selection = _deploy_selection(arguments)
+            if arguments.tag:
+                for line in estate.tag(selection, dry_run=arguments.dry_run):
+                    _say(f"  {line}")
+            if arguments.dry_run:
+                return _would_deploy(estate, selection, heading)
+            ended = _deployed(estate, selection, arguments, progress)
+        return _deploy_report(env, estate, ended, heading, arguments)
+
+
+def _deploy_selection(arguments: argparse.Namespace) -> "deploy.Selection":
+    from validator.operations.deploy import Selection
+
+    return Selection(
+        tuple(arguments.account),
+        tuple(arguments.wave),
+        tuple(arguments.instance),
+        arguments.max_concurrency,
+        arguments.max_errors,
+        arguments.poll_seconds,
+        arguments.retry_failed,
+    )
+
+
+def _deployed(
+    estate: "deploy.Estate",
+    selection: "deploy.Selection",
+    arguments: argparse.Namespace,
+    progress: "Progress",
+) -> str:
+    """Does what is asked for with a deployment, and returns its id."""
+
+    def tell(so_far: dict[str, Any]) -> None:
+        counts = ", ".join(f"{number} {state}" for state, number in so_far["counts"].items())
+        failed = "".join(f"; {e['instance']}: {e['reason']}" for e in so_far.get("errors", ())[-1:])
+        progress.step(f"{so_far['deployment_id']} {so_far['status']} {counts}{failed}")
+
+    if arguments.status:
+        return str(arguments.status)
+    if arguments.cancel:
+        estate.cancel(arguments.cancel, tell)
+        return str(arguments.cancel)
+    if arguments.resume:
+        estate.resume(arguments.resume, tell, retry_failed=arguments.retry_failed)
+        return str(arguments.resume)
+    way = estate.via_function if arguments.via == "lambda" else estate.direct
+    return str(way(estate.payload(selection), arguments.id, tell)["deployment_id"])
+
+
+def _would_deploy(estate: "deploy.Estate", selection: "deploy.Selection", heading: str) -> int:
+    """The status of a dry run: 1 if an instance would be left out that does not replicate yet."""
+    from validator.reports.deploying import planned_to_text
+
+    plan = estate.dry_run(estate.payload(selection))
+    print(f"{heading} (dry run)\n\n{planned_to_text(plan.batches, plan.refused)}{heading}")
+    return 0 if estate.complete(plan) else 1
+
+
+def _deploy_report(
+    env: Env,
+    estate: "deploy.Estate",
+    deployment_id: str,
+    heading: str,
+    arguments: argparse.Namespace,
+) -> int:
+    """Shows how a deployment stands, also under build/, and returns its status."""
+    from validator.reports.deploying import to_text as shown
+
+    progress, instances = estate.status(deployment_id)
+    document = json.dumps({**progress, "instances": instances}, indent=2, sort_keys=True) + "\n"
+    project.write(env.build("deploy") / "report.json", document)
+    text = f"{heading}\n\n{shown(progress, instances)}{heading}\n"
+    sys.stdout.write(document if arguments.format == "json" else text)
+    status = {"succeeded": 0, "incomplete": 1, "cancelled": 1}
+    return status.get(progress["status"], NO_VERDICT)
 
 
 def _extend(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""The package of module `continuous-verification`: the validator with one env's declared values.
+"""The packages of the modules' functions.
+
+That of `continuous-verification` is the validator with one env's declared values, that of
+`agent-deployer` is the source in the module.
 
 The same input gives the same bytes on every machine: names are sorted, times and modes are fixed, and
 nothing is compressed, since compressors differ. It holds no compiled code, so it runs on every
@@ -32,20 +35,35 @@ _COMPILED = {".so", ".pyd", ".dylib"}
 _PACKAGE = Path(__file__).parent
 
 
-def build(env: Env, declared: Declared) -> Path:
-    """Makes the env's package, and returns its file.
+def build(env: Env, declared: Declared) -> tuple[Path, ...]:
+    """Makes the env's packages, and returns their files.
 
     Raises ToolError if an installed file is not what its package's own record says, or is compiled.
     """
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(_files(env, declared).items()):
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.create_system = 3  # Unix, so that the mode counts
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, data)
-    project.write(env.package_file, content.getvalue())
-    return env.package_file
+    packages = {
+        "agent-deployer": _source(env.root / "terraform/modules/agent-deployer/function"),
+        "continuous-verification": _files(env, declared),
+    }
+    made = []
+    for module, files in packages.items():
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in sorted(files.items()):
+                entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+                entry.create_system = 3  # Unix, so that the mode counts
+                entry.external_attr = 0o100644 << 16
+                archive.writestr(entry, data)
+        project.write(env.package_file(module), content.getvalue())
+        made.append(env.package_file(module))
+    return tuple(made)
+
+
+def _source(folder: Path) -> dict[str, bytes]:
+    """The files of a function whose source stands in its module, by their names there."""
+    files = [each for kind in ("*.py", "*.json") for each in folder.rglob(kind)]
+    if not files:
+        raise ToolError(f"{folder}: the source of the module's function is not there.")
+    return {each.relative_to(folder).as_posix(): each.read_bytes() for each in files}
 
 
 def sha256(package: Path) -> str:

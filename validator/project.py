@@ -66,25 +66,24 @@ class Env:
         """The saved plan, in Terraform's own format."""
         return self.build("plan") / "plan.tfplan"
 
-    @property
-    def package_file(self) -> Path:
-        """The package that `continuous-verification` runs; Terraform names it by the same path."""
-        return self.root / "build" / self.name / "continuous-verification.zip"
+    def package_file(self, module: str) -> Path:
+        """The package that the function of a module runs; Terraform names it by the same path."""
+        return self.root / "build" / self.name / f"{module}.zip"
 
     @property
     def _saved_plan_file(self) -> Path:
         return self.build("plan") / "saved.json"
 
     def code_digest(self) -> str:
-        """The digest of every file that the plan is made from: the env, all modules, the package."""
+        """The digest of every file that the plan is made from: the env, all modules, the packages."""
         digest = hashlib.sha256()
         for folder in (self.directory, self.root / "terraform" / "modules"):
             files = {file for pattern in _INPUTS for file in folder.rglob(pattern)}
             for file in sorted(files):
                 digest.update(f"{file.relative_to(self.root)}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
-        if self.package_file.is_file():
-            digest.update(hashlib.sha256(self.package_file.read_bytes()).digest())
+        for package in sorted((self.root / "build" / self.name).glob("*.zip")):
+            digest.update(hashlib.sha256(package.read_bytes()).digest())
         return digest.hexdigest()
 
     def forget(self, command: str) -> None:

@@ -38,6 +38,25 @@ module "orchestration_continuous_verification" {
   }
 }
 
+module "orchestration_agent_deployer" {
+  source    = "../../modules/agent-deployer"
+  providers = { aws = aws.orchestration }
+
+  account_id        = var.orchestration.account_id
+  environment       = var.environment
+  external_ids      = { for account in concat([var.target], values(var.staging_accounts)) : account.account_id => account.external_id }
+  package           = { file = local._deployer_package, sha256 = filebase64sha256(local._deployer_package) }
+  region            = var.recovery_region
+  source_region     = var.source_region
+  target_account_id = var.target.account_id
+}
+
+output "agent_deployment_payloads" {
+  description = "A ready payload of the agent deployer for each account, and for all of them."
+  value       = module.orchestration_agent_deployer.payloads
+}
+
 locals {
-  _package = "${path.root}/../../../build/${var.environment}/continuous-verification.zip" # make package
+  _deployer_package = "${path.root}/../../../build/${var.environment}/agent-deployer.zip"          # make package
+  _package          = "${path.root}/../../../build/${var.environment}/continuous-verification.zip" # make package
 }

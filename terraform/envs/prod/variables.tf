@@ -105,6 +105,7 @@ variable "staging_accounts" {
     account_id        = string
     external_id       = string
     instances         = map(object({ priority = string, wave = string }))
+    selectors         = optional(map(object({ priority = string, tags = map(string), wave = string })), {})
     servers           = number
     staging_area_cidr = string
   }))
@@ -117,6 +118,7 @@ variable "target" {
     account_id        = string
     external_id       = string
     instances         = map(object({ priority = string, wave = string }))
+    selectors         = optional(map(object({ priority = string, tags = map(string), wave = string })), {})
     servers           = number
     staging_area_cidr = string
   })

@@ -1,0 +1,100 @@
+"""The function: a payload starts a deployment, and the state machine makes its steps."""
+
+import json
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from agent_deployer import request, settings
+from agent_deployer.aws import Aws, Connect, Json
+from agent_deployer.deployment import Deployer, new_id
+from agent_deployer.errors import RequestError
+from agent_deployer.settings import Settings
+
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    user_agent_extra="drs-agent-deployer",
+)
+_ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+"""For SSM, which knows no idempotent SendCommand: a call that may have worked is looked for first."""
+
+
+def handler(event: object, context: Any) -> Json:
+    """Answers one invocation; every error is raised, so that no failure is an answer.
+
+    `{"step": ...}` comes from the state machine; anything else is a payload, as people send it.
+    """
+    known = settings.parse(os.environ["SETTINGS"])
+    if not isinstance(event, dict):
+        raise RequestError("The payload must be an object.")
+    if "step" in event:
+        answer = _step(event, known)
+        print(json.dumps({"step": event["step"], **answer}))
+        return answer
+    return _begin(event, known)
+
+
+def _step(event: Json, known: Settings) -> Json:
+    """One step of an execution, which alone works on the deployment."""
+    deployer = Deployer(Aws(_connect(known)), known, str(event["execution"]))
+    deployment_id = str(event["deployment_id"])
+    if event["step"] == "plan":
+        return deployer.start(event["payload"], deployment_id)
+    if event["step"] == "advance":
+        return deployer.advance(deployment_id)
+    if event["step"] == "abandon":
+        return deployer.abandon(deployment_id, str(event["error"])[:2000])
+    raise RequestError(f"There is no step {event['step']!r:.60}.")
+
+
+def _begin(payload: Json, known: Settings) -> Json:
+    """Starts an execution for a payload, or says what it would do if it is a dry run."""
+    asked = request.parse(payload, known)
+    connect = _connect(known)
+    if asked.dry_run:
+        made = Deployer(Aws(connect), known, "dry run").dry_run(payload)
+        return {"dry_run": True, "batches": list(made.batches), "refused": made.refused}
+    deployment_id = asked.deployment_id or new_id()
+    states = Aws(connect)
+    answer = states.call(
+        ("stepfunctions", known.account_id, known.recovery_region),
+        "start_execution",
+        stateMachineArn=known.state_machine_arn,
+        name=deployment_id,
+        input=json.dumps(payload),
+    )
+    return {"deployment_id": deployment_id, "execution_arn": answer["executionArn"]}
+
+
+def _connect(known: Settings) -> Connect:
+    """Clients by the function's own role at home, and by the orchestration role elsewhere."""
+    sessions: dict[str, boto3.Session] = {}
+
+    def connect(service: str, account_id: str, region: str) -> Any:
+        at_home = service in {"dynamodb", "stepfunctions"}
+        if at_home:
+            return boto3.client(service, region_name=region, config=_CONFIG)
+        if account_id not in sessions:
+            sessions[account_id] = _assumed(known, account_id)
+        config = _ONCE if service == "ssm" else _CONFIG
+        return sessions[account_id].client(service, region_name=region, config=config)
+
+    return connect
+
+
+def _assumed(known: Settings, account_id: str) -> boto3.Session:
+    sts = Aws(lambda *_: boto3.client("sts", region_name=known.recovery_region, config=_CONFIG))
+    granted = sts.call(
+        ("sts", account_id, known.recovery_region),
+        "assume_role",
+        RoleArn=known.role_arn(account_id),
+        RoleSessionName="drs-agent-deployer",
+        ExternalId=known.external_ids[account_id],
+    )["Credentials"]
+    return boto3.Session(
+        granted["AccessKeyId"], granted["SecretAccessKey"], granted["SessionToken"]
+    )
