@@ -82,7 +82,7 @@ def order(
     place = _outcomes.setdefault((account_id, region), {})
     if ids is None:
         place.clear()
-    place |= {each: (outcome, output) for each in (ids if ids is not None else [None])}
+    place |= dict.fromkeys(ids if ids is not None else [None], (outcome, output))
     return len(known)
 
 
@@ -95,8 +95,7 @@ def ordered(account_id: str, region: str, instance_id: str) -> tuple[str, str | 
 def requested(document: str, values: dict[str, Any], step: Step) -> Install | Result | None:
     """What a step of a document installs: nothing, an agent, or a failure if its command is wrong."""
     if document == DRS_INSTALL:
-        pairs = [pair.split("=", 1) for pair in values["Tags"].split(",") if pair]
-        return Install(values["Region"], tags={key: value for key, value in pairs})
+        return Install(values["Region"], tags=_tags([t for t in values["Tags"].split(",") if t]))
     try:
         for command in _commands(step.script, step.powershell):
             arguments = _arguments(command)
@@ -185,8 +184,11 @@ def _install(arguments: list[str]) -> Install:
     tags = [tag for tag in given.get("--tags", []) if tag]
     if not all(re.fullmatch(r"[^=]+=.+", tag) for tag in tags):
         raise ValueError(f"argument --tags: not KEY=VALUE: {tags}")
-    pairs = [tag.split("=", 1) for tag in tags]
-    return Install(given["--region"][0], account, {key: value for key, value in pairs})
+    return Install(given["--region"][0], account, _tags(tags))
+
+
+def _tags(pairs: list[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def install(account_id: str, region: str, instance: Any, wanted: Install, moment: float) -> Result:

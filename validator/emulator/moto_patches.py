@@ -337,7 +337,7 @@ def _install_documents() -> None:
     def with_owned(self: Any, *args: Any, **kwargs: Any) -> None:
         begin(self, *args, **kwargs)
         for name, content in documents.owned().items():
-            made = Document(
+            made = document(
                 account_id="Amazon",
                 name=name,
                 version_name="",

@@ -69,7 +69,8 @@ def register(
     """Registers servers as their agents would; returns their ids.
 
     A number stands for so many machines that no EC2 knows. With `sync_seconds` the initial sync
-    ends by itself; it began at `since` of the monotonic clock, or just now. Raises DrsError where DRS would refuse an agent.
+    ends by itself; it began at `since` of the monotonic clock, or just now. Raises DrsError where DRS
+    would refuse an agent.
     """
     with backend.lock:
         replication = replication_settings(backend)
