@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from validator.emulator import instances, moto_patches
+from validator.emulator import agents, instances, moto_patches
 from validator.emulator.calls import Json, Tally
 from validator.emulator.drs import door, drs_backends, models
 from validator.emulator.drs.models import DrsBackend
@@ -25,7 +25,9 @@ class Control:
             ("POST", "delays"): _delays,
             ("POST", "faults"): lambda body: _add(faults, body),
             ("POST", "iam-enforcement"): lambda body: _enforce(enforcement, body),
+            ("POST", "installs"): _installs,
             ("POST", "instances"): _instances,
+            ("POST", "instances/ping"): _ping,
             ("POST", "key-policy-delay"): _key_policy_delay,
             ("POST", "quotas"): _quota,
             ("POST", "source-servers"): _register,
@@ -103,12 +105,24 @@ def _vanish(body: Json) -> Json:
 
 
 def _instances(body: Json) -> Json:
-    _only(body, "count", "platform", "prefix", "profile", "tags")
-    options: dict[str, Any] = {
-        name: body[name] for name in ("platform", "prefix", "profile", "tags") if name in body
-    }
+    names = ("architecture", "disks", "platform", "prefix", "profile", "tags", "type")
+    _only(body, "count", *names)
+    options: dict[str, Any] = {name: body[name] for name in names if name in body}
     made = instances.run(body["account"], body["region"], int(body["count"]), **options)
     return {"instanceIDs": made}
+
+
+def _installs(body: Json) -> Json:
+    _only(body, "ids", "outcome", "output")
+    ids = None if body["ids"] == "all" else list(body["ids"])
+    place = (body["account"], body["region"])
+    return {"changed": agents.order(*place, ids, body["outcome"], body.get("output"))}
+
+
+def _ping(body: Json) -> Json:
+    _only(body, "ids", "status")
+    place = (body["account"], body["region"])
+    return {"changed": instances.ping(*place, list(body["ids"]), body["status"])}
 
 
 def _quota(body: Json) -> Json:

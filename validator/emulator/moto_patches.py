@@ -2,7 +2,7 @@
 
 What moto lets through and AWS refuses is refused here: AssumeRole against the trust policy, key and
 trust policies that name nobody, the name of the DRS service-linked role, the DRS quotas. SSM gets its
-inventory.
+inventory, Run Command and the documents that AWS owns.
 """
 
 import json
@@ -26,6 +26,8 @@ from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import BackendRequest
 from moto.servicequotas.responses import ServiceQuotasResponse
+from moto.ssm.exceptions import InvalidDocumentContent, InvalidDocumentOperation
+from moto.ssm.models import Document, Documents, SimpleSystemManagerBackend
 from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
@@ -69,7 +71,7 @@ def install(management_account: str) -> None:
     """Puts DRS and the refusals into moto; call once, before the first request."""
     global _management_account
     _management_account = management_account
-    from validator.emulator import instances
+    from validator.emulator import commands, instances
     from validator.emulator.drs import models as drs_models
     from validator.emulator.drs import urls as drs_urls
 
@@ -86,6 +88,9 @@ def install(management_account: str) -> None:
     drs_models.quota_value = quota_value
     ssm: Any = SimpleSystemManagerResponse
     ssm.describe_instance_information = instances.describe_information
+    for method, answer in commands.OPERATIONS.items():
+        setattr(ssm, method, answer)
+    _install_documents()
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
@@ -312,6 +317,56 @@ def _checked_key(original: Any) -> Any:
         return original(self)
 
     return call
+
+
+def _install_documents() -> None:
+    from validator.emulator import documents
+
+    backend: Any = SimpleSystemManagerBackend
+    document: Any = Document
+    begin, make = backend.__init__, document.__init__
+
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        if self.document_type == "Command" and self.schema_version == "2.2":
+            refused = documents.refusal(self.content_json)
+            if refused is not None:
+                raise InvalidDocumentContent(refused)
+            self.platform_types = documents.platforms(self.content_json)
+
+    def with_owned(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        for name, content in documents.owned().items():
+            made = document(
+                account_id="Amazon",
+                name=name,
+                version_name="",
+                content=json.dumps(content),
+                document_type="Command",
+                document_format="JSON",
+                requires=[],
+                attachments=[],
+                target_type="",
+            )
+            self._documents[name] = Documents(made)
+
+    def own_only(original: Any) -> Any:
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            name = str(kwargs["name"])
+            if name in documents.owned() or name.rpartition("/")[2] in documents.owned():
+                raise InvalidDocumentOperation(f"{name} is owned by Amazon.")
+            return original(self, *args, **kwargs)
+
+        return call
+
+    document.__init__, backend.__init__ = checked, with_owned
+    for method in (
+        "delete_document",
+        "modify_document_permission",
+        "update_document",
+        "update_document_default_version",
+    ):
+        setattr(backend, method, own_only(getattr(backend, method)))
 
 
 def _install_quotas() -> None:

@@ -11,7 +11,7 @@ from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.wsgi import Server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from validator.emulator import moto_patches
+from validator.emulator import commands, moto_patches
 from validator.emulator.calls import Call, Json, Start, Tally, answered, body, called, refuse
 from validator.emulator.control import Control
 from validator.emulator.drs import door, drs_backends
@@ -36,6 +36,7 @@ class Application:
     def __call__(self, environ: Json, start: Start) -> Iterable[bytes]:
         """Answers one request; nothing that goes wrong in here is an HTML page."""
         path = environ.get("PATH_INFO", "")
+        commands.settle()
         if path.startswith("/_emulator/"):
             return self._controlled(environ, start, path.removeprefix("/_emulator/"))
         call = called(environ)

@@ -51,6 +51,9 @@ class Machine:
     zone: str
     tags: dict[str, str]
     system: str
+    architecture: str = "x86_64"
+    disks: tuple[tuple[str, int], ...] = ()
+    """Device names and GiB; none stands for disks that are made up."""
 
 
 def register(
@@ -61,11 +64,13 @@ def register(
     state: str = "CONTINUOUS",
     sync_seconds: float | None = None,
     tags: dict[str, str] | None = None,
+    since: float | None = None,
 ) -> list[str]:
     """Registers servers as their agents would; returns their ids.
 
     A number stands for so many machines that no EC2 knows. With `sync_seconds` the initial sync
-    ends by itself. Raises DrsError where DRS would refuse an agent.
+    ends by itself; it began at `since` of the monotonic clock, or just now. Raises DrsError where DRS
+    would refuse an agent.
     """
     with backend.lock:
         replication = replication_settings(backend)
@@ -80,7 +85,7 @@ def register(
             server = _server(backend, machine, replication, state)
             if sync_seconds is not None:
                 server.become("INITIATING")
-                server.sync = (time.monotonic(), sync_seconds)
+                server.sync = (time.monotonic() if since is None else since, sync_seconds)
             backend.tags[server.arn] = machine.tags | (tags or {})
             made.append(server)
         backend.add_servers(made)
@@ -116,11 +121,11 @@ def _server(backend: DrsBackend, machine: Machine, replication: Json, state: str
         id=identifier,
         arn=backend.arn("source-server", identifier),
         properties={
-            "architecture": "x86_64",
+            "architecture": machine.architecture,
             "cpus": [{"cores": chance.choice((2, 4, 8)), "modelName": "Intel Xeon"}],
             "disks": [
-                {"bytes": chance.randint(30, 500) * 2**30, "deviceName": f"/dev/sd{chr(97 + n)}"}
-                for n in range(chance.randint(1, 4))
+                {"bytes": gib * 2**30, "deviceName": device}
+                for device, gib in machine.disks or _disks(backend)
             ],
             "identificationHints": {
                 "vmWareUuid" if machine.account_id is None else "awsInstanceID": machine.id,
@@ -145,6 +150,11 @@ def _server(backend: DrsBackend, machine: Machine, replication: Json, state: str
     )
     server.become(state)
     return server
+
+
+def _disks(backend: DrsBackend) -> list[tuple[str, int]]:
+    chance = backend.random
+    return [(f"/dev/sd{chr(97 + n)}", chance.randint(30, 500)) for n in range(chance.randint(1, 4))]
 
 
 def _seen(server: Server, seconds: float | None) -> None:

@@ -33,8 +33,11 @@ _DEFAULT_QUOTAS = {
 }
 UNPROTECTED = {"STOPPED", "DISCONNECTED"}
 
-delays = {"extension": 0.0, "job": 0.5}
-"""Seconds until a created extension shows, and until a job is completed; the control door sets them."""
+delays = {"extension": 0.0, "initial-sync": 2.0, "install": 1.0, "job": 0.5}
+"""Seconds that things take, which the control door sets.
+
+Until a created extension shows, an initial sync ends, an invocation of Run Command ends, a job ends.
+"""
 
 
 def _default_quota(_account: str, _region: str, code: str) -> float:

@@ -130,11 +130,16 @@ def check(shape: Any, value: Any, name: str) -> None:
     if shape.type_name == "string":
         if shape.enum and value not in shape.enum:
             raise _invalid(label, f"must be one of {shape.enum}, not {value!r}")
-        if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+        if "pattern" in limits and not re.fullmatch(_pattern(limits["pattern"]), value):
             raise _invalid(label, f"must match {limits['pattern']}, not {value!r}")
     if shape.type_name == "list":
         for item in value:
             check(shape.member, item, label)
+
+
+def _pattern(text: str) -> str:
+    """A pattern of the model as Python has it, which names no classes of Unicode."""
+    return text.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s")
 
 
 def _invalid(name: str, text: str) -> ValidationException:
