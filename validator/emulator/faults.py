@@ -78,6 +78,7 @@ _FIELDS: dict[str, set[str]] = {
     "empty-page": set(),
     "error500": {"retryAfterSeconds"},
     "expire": set(),
+    "lose": set(),
     "skew": {"hours"},
     "slow": {"seconds"},
     "throttle": {"retryAfterSeconds"},
@@ -88,6 +89,9 @@ _LEAST = {"after": 0, "every": 1, "retryAfterSeconds": 0, "times": 1}
 """The whole numbers among the fields, and the least of each."""
 _PAGED = {"drs", "ec2", "iam", "kms", "servicequotas", "ssm"}
 _MAY_DIFFER = timedelta(minutes=5)
+LOST = "validator.lost"
+"""Marks a request that is answered as usual, and whose answer does not arrive."""
+
 _MARK = "!"
 """Ends the token of a page without items; what stands before it leads to the page asked for."""
 
@@ -154,6 +158,8 @@ class Faults:
                 time.sleep(fault.get("seconds", 1))
             case "vanish":
                 self._vanish(call, fault["ids"])
+            case "lose":
+                call.environ[LOST] = True
             case "drop":
                 raise ConnectionResetError(errno.ECONNRESET, "dropped by the control door")
             case "skew":

@@ -1,5 +1,6 @@
 """The HTTP server of the embedded AWS: moto behind one door, with faults and a control door."""
 
+import errno
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from validator.emulator.control import Control
 from validator.emulator.drs import door, drs_backends
 from validator.emulator.drs.exceptions import DrsError
 from validator.emulator.enforcement import Enforcement
-from validator.emulator.faults import Faults, denial
+from validator.emulator.faults import LOST, Faults, denial
 
 INSTANCE_ID = secrets.token_hex(8)
 
@@ -44,7 +45,10 @@ class Application:
         faulty = self._faults.answer(call, start)
         if faulty is not None:
             return faulty
-        return self._answer(call, start)
+        answer = self._answer(call, start)
+        if call.environ.get(LOST):
+            raise ConnectionResetError(errno.ECONNRESET, "lost by the control door")
+        return answer
 
     def _answer(self, call: Call, start: Start) -> Iterable[bytes]:
         held: list[Any] = []

@@ -226,7 +226,9 @@ class Estate:
             except (errors.BusyError, errors.TransientError, errors.RequestError):
                 raise
             except errors.DeployerError as error:
-                self._deployer.abandon(deployment_id, str(error))
+                # It may not even be recorded; what is raised is why.
+                with suppress(errors.DeployerError):
+                    self._deployer.abandon(deployment_id, str(error))
                 raise
             finally:
                 # However it ended, somebody else may go on with it.

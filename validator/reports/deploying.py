@@ -39,14 +39,14 @@ def to_text(progress: Json, instances: Mapping[str, Json]) -> str:
     for wave in sorted(waves, key=_order):
         numbers = "".join(f"{waves[wave].get(each, 0):>13}" for each in shown)
         lines.append(f"  {wave:12}{numbers}")
-    lines += [""] * bool(waves)
+    lines.append("")
     lines += [_line(instance_id, state) for instance_id, state in sorted(instances.items(), key=_what)
               if state["status"] not in _QUIET]  # fmt: skip
     if "error" in progress:
-        lines.append(f"  error: {progress['error']}")
+        lines.append(f"  error: {one_line(progress['error'])}")
     status = progress["status"]
     lines.append(f"Deployment {progress['deployment_id']}: {status} ({_MEANING[status]}).")
-    return "\n".join(line[:2] + one_line(line[2:]) if line.strip() else "" for line in lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def planned_to_text(batches: tuple[Json, ...], refused: Mapping[str, Json]) -> str:
@@ -67,9 +67,9 @@ def planned_to_text(batches: tuple[Json, ...], refused: Mapping[str, Json]) -> s
 
 
 def _line(instance_id: str, state: Json) -> str:
-    reason = state.get("reason") or ""
+    reason = one_line(state.get("reason") or "")
     if "refusal" in state:
-        reason = f"{state['refusal']} ({state['detail']})"
+        reason = f"{state['refusal']} ({one_line(state['detail'])})"
     return f"  {state['status']}: {instance_id}" + (f": {reason}" if reason else "")
 
 

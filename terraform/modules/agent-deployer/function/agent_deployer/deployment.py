@@ -117,10 +117,10 @@ class Deployer:
 
     def abandon(self, deployment_id: str, error: str) -> Json:
         """Ends a deployment that an error has stopped, and records the error. Its progress."""
-        deployment = self._parts(deployment_id)["deployment"]
-        if deployment["status"] not in ENDED:
-            self._end(deployment, "failed", error)
-        return self.progress(deployment_id)
+        parts = self._parts(deployment_id)
+        if parts["deployment"]["status"] not in ENDED:
+            self._end(parts, "failed", error)
+        return _progress(parts)
 
     def progress(self, deployment_id: str) -> Json:
         """How a deployment stands: status, counts by state and wave, seconds to wait."""
@@ -169,8 +169,8 @@ class Deployer:
             if not all(batch["status"] == "done" for batch in members):
                 break
         if all(batch["status"] == "done" for batch in batches):
-            self._finish(deployment)
-        return self.progress(deployment_id)
+            self._finish(parts)
+        return _progress(parts)
 
     def _parts(self, deployment_id: str) -> dict[str, Json]:
         parts = self._records.parts(deployment_key(deployment_id))
@@ -190,7 +190,7 @@ class Deployer:
             raise
         except DeployerError as error:
             if deployment["status"] == "planning":
-                self._end(deployment, "failed", str(error))
+                self._end({"deployment": deployment}, "failed", str(error))
             raise
         key, turn = deployment["id"], deployment["round"] + 1
         new = [
@@ -376,9 +376,10 @@ class Deployer:
                 batch["instances"][instance_id] |= {
                     "status": "refused", "refusal": refusal, "detail": detail
                 }  # fmt: skip
+            # What is sent is written when it is.
             if all(each["status"] in _FINAL for each in batch["instances"].values()):
                 batch["status"] = "done"
-            self._written(batch)
+                self._written(batch)
 
     def _send_one(self, batch: Json, asked: Request, max_errors: int) -> None:
         """Sends a batch's command. The record that says so comes before it, and its id after it."""
@@ -428,22 +429,22 @@ class Deployer:
             batch["instances"][instance_id] |= {"status": "failed", "reason": reason}
         return not set(ids) <= online
 
-    def _finish(self, deployment: Json) -> None:
-        states = instances(self._parts(name(deployment)))
+    def _finish(self, parts: dict[str, Json]) -> None:
+        deployment, states = parts["deployment"], instances(parts)
         fine = bool(states) and all(
             state["status"] == "replicating" or state.get("refusal") == ALREADY
             for state in states.values()
         )
         status = "cancelled" if deployment.get("cancel") else "succeeded" if fine else "incomplete"
-        self._end(deployment, status)
+        self._end(parts, status)
 
-    def _end(self, deployment: Json, status: str, error: str | None = None) -> None:
+    def _end(self, parts: dict[str, Json], status: str, error: str | None = None) -> None:
         """Records how a deployment ended; its records go some time after."""
-        now = int(time.time())
+        now, deployment = int(time.time()), parts["deployment"]
         deployment |= {"status": status, "ended": now, "owned_until": 0}
         if error is not None:
             deployment["error"] = error
-        others = _named(self._parts(name(deployment)))
+        others = _named(parts)
         for each in others:
             each["expires"] = now + KEPT_SECONDS
         self._records.put_all(others)
