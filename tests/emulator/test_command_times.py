@@ -39,9 +39,7 @@ class Account:
 
     def call(self, method: str, **params: Any) -> Any:
         commands.settle()
-        request = SimpleNamespace(
-            body=json.dumps(params), current_account=self.id, region=REGION
-        )
+        request = SimpleNamespace(body=json.dumps(params), current_account=self.id, region=REGION)
         return json.loads(commands.OPERATIONS[method](request))
 
     def send(self, **params: Any) -> str:
@@ -134,7 +132,9 @@ def test_time_goes_on_though_nobody_looks(account: Make) -> None:
     listed = a.call("list_command_invocations", CommandId=sent, Details=True)
     plugins = [each["CommandPlugins"][0] for each in listed["CommandInvocations"]]
     plugins.sort(key=lambda each: each["ResponseStartDateTime"])
-    begun = [each["ResponseStartDateTime"] - plugins[0]["ResponseStartDateTime"] for each in plugins]
+    begun = [
+        each["ResponseStartDateTime"] - plugins[0]["ResponseStartDateTime"] for each in plugins
+    ]
     taken = [each["ResponseFinishDateTime"] - each["ResponseStartDateTime"] for each in plugins]
     assert begun == pytest.approx([0, INSTALL, 2 * INSTALL])
     assert taken == pytest.approx([INSTALL] * 3)

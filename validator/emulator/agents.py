@@ -144,13 +144,9 @@ def _arguments(command: list[str]) -> list[str] | None:
     at = next((n for n, name in enumerate(names) if name in _INSTALLERS), None)
     if at is None:
         return None
-    rest = [
-        each
-        for word in command[at + 1 :]
-        # Start-Process gets all of them as one word.
-        for each in (word.split() if word.startswith("--") else [word])
-        if each != "-ArgumentList"
-    ]
+    rest = command[at + 1 :]
+    if "-ArgumentList" in rest:  # Start-Process gets all of them as one word
+        rest = " ".join(rest[rest.index("-ArgumentList") + 1 :][:1]).split()
     runs = all(_BEFORE.fullmatch(word) for word in command[:at])
     return rest if runs or any(word.startswith("--region") for word in rest) else None
 
