@@ -612,6 +612,7 @@ UNCLEAR = [
      "--target-account-id"),
     ("no account id", f"./{LINUX} --region {REGION} --no-prompt --account-id 12", "--account-id"),
     ("an empty account id", f"./{LINUX} --region {REGION} --no-prompt --account-id ''", "--account-id"),
+    ("a Region without DRS", f"./{LINUX} --region mars-1 --no-prompt", "mars-1"),
     ("no value", f"./{LINUX} --no-prompt --region", "--region"),
     ("a tag without a value", f"./{LINUX} --region {REGION} --no-prompt --tags a", "--tags"),
     ("what nobody set", f"./{LINUX} --region $R --no-prompt", "$R"),
@@ -680,6 +681,18 @@ def test_targets_are_found_when_the_command_is_answered(embedded: Embedded) -> N
     assert reached({"Key": "InstanceIds", "Values": others}) == set(others)
     nobody = fleet.ended(targets(fleet, {"Key": "tag:team", "Values": ["z"]}))
     assert (nobody["StatusDetails"], nobody["TargetCount"]) == ("NoInstancesInTag", 0)
+
+
+def test_a_target_of_another_platform(embedded: Embedded) -> None:
+    fleet = Fleet(embedded)
+    windows = fleet.run(1, platform="windows")
+    sent = targets(fleet, {"Key": "tag:dr:enabled", "Values": ["true"]})
+    command = fleet.ended(sent)
+    assert (command["Status"], command["StatusDetails"]) == ("Failed", "Incomplete")
+    assert (command["CompletedCount"], command["ErrorCount"]) == (2, 0)
+    assert fleet.result(sent)["Status"] == "Success"
+    result = fleet.result(sent, windows[0])
+    assert (result["Status"], result["StatusDetails"]) == ("Failed", "InvalidPlatform")
 
 
 def test_lists_in_pages_and_by_filter(embedded: Embedded) -> None:
@@ -811,9 +824,7 @@ def test_instances_of_a_kind(embedded: Embedded) -> None:
     ec2 = embedded.client("ec2", fleet.account, SOURCE)
     found = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
     arm, big = found
-    assert (arm["Architecture"], arm["InstanceType"].startswith("m6g")) == ("arm64", True) or (
-        arm["InstanceType"].startswith("r6g")
-    )
+    assert (arm["Architecture"], arm["InstanceType"][:3] in {"m6g", "r6g"}) == ("arm64", True)
     assert (big["Architecture"], big["InstanceType"]) == ("x86_64", "c6i.32xlarge")
     sizes = {}
     for volume in ec2.describe_volumes()["Volumes"]:

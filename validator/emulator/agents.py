@@ -14,7 +14,7 @@ from moto.iam.models import iam_backends
 
 from validator.emulator import instances
 from validator.emulator.authorization import allows
-from validator.emulator.documents import DRS_INSTALL, Step
+from validator.emulator.documents import DRS_INSTALL, Step, drs_regions
 from validator.emulator.drs import door, drs_backends
 from validator.emulator.drs.exceptions import DrsError
 from validator.emulator.drs.models import (
@@ -172,6 +172,8 @@ def _install(arguments: list[str]) -> Install:
             raise ValueError(f"argument {each}: expected one argument")
     if "--region" not in given:
         raise ValueError("the following arguments are required: --region")
+    if given["--region"][0] not in drs_regions():
+        raise ValueError(f"argument --region: DRS is not in {given['--region'][0]}")
     if "--no-prompt" not in given:
         raise ValueError("it asks which disks to replicate, and nobody answers: no --no-prompt")
     account = given.get("--account-id", [None])[0]
