@@ -14,7 +14,7 @@ from moto.iam.models import iam_backends
 
 from validator.emulator import instances
 from validator.emulator.authorization import allows
-from validator.emulator.documents import DRS_INSTALL, Step
+from validator.emulator.documents import DRS_INSTALL, Step, drs_regions
 from validator.emulator.drs import door, drs_backends
 from validator.emulator.drs.exceptions import DrsError
 from validator.emulator.drs.models import (
@@ -144,13 +144,9 @@ def _arguments(command: list[str]) -> list[str] | None:
     at = next((n for n, name in enumerate(names) if name in _INSTALLERS), None)
     if at is None:
         return None
-    rest = [
-        each
-        for word in command[at + 1 :]
-        # Start-Process gets all of them as one word.
-        for each in (word.split() if word.startswith("--") else [word])
-        if each != "-ArgumentList"
-    ]
+    rest = command[at + 1 :]
+    if "-ArgumentList" in rest:  # Start-Process gets all of them as one word
+        rest = " ".join(rest[rest.index("-ArgumentList") + 1 :][:1]).split()
     runs = all(_BEFORE.fullmatch(word) for word in command[:at])
     return rest if runs or any(word.startswith("--region") for word in rest) else None
 
@@ -176,6 +172,8 @@ def _install(arguments: list[str]) -> Install:
             raise ValueError(f"argument {each}: expected one argument")
     if "--region" not in given:
         raise ValueError("the following arguments are required: --region")
+    if given["--region"][0] not in drs_regions():
+        raise ValueError(f"argument --region: DRS is not in {given['--region'][0]}")
     if "--no-prompt" not in given:
         raise ValueError("it asks which disks to replicate, and nobody answers: no --no-prompt")
     account = given.get("--account-id", [None])[0]

@@ -166,12 +166,15 @@ def _start(command: Command, at: float, online: Json) -> None:
         if invocation.instance_id not in online:
             invocation.details, delayed = "Delayed", True
             continue
-        free -= 1
         _begin(command, invocation, at)
+        free -= invocation.status == "InProgress"
     (_delayed.add if delayed else _delayed.discard)(command)
 
 
 def _begin(command: Command, invocation: Invocation, at: float) -> None:
+    if not invocation.steps:
+        invocation.end(at, "Failed", "InvalidPlatform")
+        return
     invocation.status = invocation.details = "InProgress"
     invocation.began = at
     wanted = None
@@ -243,7 +246,7 @@ def _send(place: Place, params: Json) -> Json:
     supported = documents.platforms(content)
     kinds = {each.id: instances.platform_type(each) for each in found}
     odd = [key for key, kind in kinds.items() if kind not in supported]
-    if odd:
+    if odd and "InstanceIds" in params:
         raise _refuse(
             "UnsupportedPlatformType",
             f"The document {document} has nothing for the platform of {', '.join(odd)}.",
@@ -379,14 +382,13 @@ def _shown(command: Command) -> Json:
 def _output(invocation: Invocation) -> Json:
     """The plugin of an invocation that has begun, as a list of invocations has it."""
     assert invocation.began is not None
-    step = _plugin(invocation)
     result = invocation.result or agents.Result(-1)
     error = f"\n----------ERROR-------\n{result.error}" if result.error else ""
     ended = (
         {} if invocation.ended is None else {"ResponseFinishDateTime": invocation.ended + _EPOCH}
     )
     return {
-        "Name": step,
+        "Name": invocation.steps[0].name,
         "Output": f"{result.output}{error}"[:2500],
         "ResponseCode": result.code,
         "ResponseStartDateTime": invocation.began + _EPOCH,
@@ -394,10 +396,6 @@ def _output(invocation: Invocation) -> Json:
         "StatusDetails": invocation.details,
         **ended,
     }
-
-
-def _plugin(invocation: Invocation) -> str:
-    return invocation.steps[0].name
 
 
 def _listed(command: Command, invocation: Invocation, *, plugins: bool) -> Json:
@@ -431,9 +429,9 @@ def _get_invocation(place: Place, params: Json) -> Json:
             f"Command {params['CommandId']} has no invocation on {params['InstanceId']}.",
         )
     (invocation,) = found
-    name = _plugin(invocation)
-    if params.get("PluginName", name) != name:
-        raise _refuse("InvalidPluginName", f"The plugin is {name}, not {params['PluginName']}.")
+    plugin = {"PluginName": invocation.steps[0].name} if invocation.steps else {}
+    if params.get("PluginName") not in {None, *plugin.values()}:
+        raise _refuse("InvalidPluginName", f"There is no plugin {params['PluginName']}.")
     result = invocation.result or agents.Result(-1)
     times: Json = {}
     if invocation.began is not None:
@@ -447,7 +445,6 @@ def _get_invocation(place: Place, params: Json) -> Json:
         "DocumentName": command.document,
         "DocumentVersion": command.request.get("DocumentVersion", "$DEFAULT"),
         "InstanceId": invocation.instance_id,
-        "PluginName": name,
         "ResponseCode": result.code,
         "StandardErrorContent": result.error[:8000],
         "StandardErrorUrl": "",
@@ -455,6 +452,7 @@ def _get_invocation(place: Place, params: Json) -> Json:
         "StandardOutputUrl": "",
         "Status": invocation.status,
         "StatusDetails": invocation.details,
+        **plugin,
         **times,
     }
 

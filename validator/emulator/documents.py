@@ -68,8 +68,13 @@ def _script_document(name: str, action: str) -> Json:
     }
 
 
+@functools.cache
+def drs_regions() -> list[str]:
+    """The Regions that DRS is in."""
+    return sorted(botocore.session.get_session().get_available_regions("drs"))
+
+
 def _install_document() -> Json:
-    regions = sorted(botocore.session.get_session().get_available_regions("drs"))
     lines = {
         "Windows": (_POWERSHELL, r".\AwsReplicationWindowsInstaller.exe"),
         "Linux": (_SHELL, "sudo ./aws-replication-installer-init"),
@@ -81,7 +86,7 @@ def _install_document() -> Json:
             "Region": {
                 "type": "String",
                 "description": "The AWS Region to replicate into.",
-                "allowedValues": regions,
+                "allowedValues": drs_regions(),
             },
             "Tags": {
                 "type": "String",

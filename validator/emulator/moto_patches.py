@@ -21,6 +21,10 @@ import moto.iam.models as iam_models
 from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
 from moto.core.routing import get_service_router
+from moto.ec2.exceptions import InvalidInstanceIdError
+from moto.ec2.models.core import TaggedEC2Resource
+from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
@@ -91,6 +95,9 @@ def install(management_account: str) -> None:
     for method, answer in commands.OPERATIONS.items():
         setattr(ssm, method, answer)
     _install_documents()
+    # moto goes through all tags for one resource's, and copies every reservation to find an instance.
+    TaggedEC2Resource.get_tags = _tags_of  # type: ignore[method-assign]
+    InstanceBackend.get_instance = _instance  # type: ignore[assignment, method-assign]
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
@@ -317,6 +324,23 @@ def _checked_key(original: Any) -> Any:
         return original(self)
 
     return call
+
+
+def _tags_of(resource: Any) -> list[dict[str, str]]:
+    found = list(resource.ec2_backend.tags.get(resource.id, {}).items())
+    kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "") if found else ""
+    return [
+        {"resource_id": resource.id, "key": key, "value": value, "resource_type": kind}
+        for key, value in found
+    ]
+
+
+def _instance(backend: Any, identifier: str) -> Any:
+    for reservation in list(backend.reservations.values()):
+        for instance in reservation.instances:
+            if instance.id == identifier:
+                return instance
+    raise InvalidInstanceIdError(identifier)
 
 
 def _install_documents() -> None:
