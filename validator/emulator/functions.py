@@ -29,6 +29,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+import moto.core.responses
 from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction, LambdaStorage, lambda_backends
 from moto.awslambda.responses import LambdaResponse
@@ -287,6 +288,8 @@ def install(permits: Permits) -> None:
     backend.update_function_event_invoke_config = backend.put_function_event_invoke_config
     response: Any = LambdaResponse
     response.invoke = _invoke
+    core: Any = moto.core.responses
+    core.gen_amzn_requestid_long = _request_id(core.gen_amzn_requestid_long)
     # moto looks at a condition and writes in two steps, and a server has many threads.
     handler: Any = DynamoHandler
     handler.call_action = _one_by_one(handler.call_action)
@@ -566,6 +569,14 @@ def _invoke(self: Any) -> Any:
         tail = outcome.log.encode()[-_TAIL_BYTES:]
         headers["x-amz-log-result"] = base64.b64encode(tail).decode()
     return 200, headers, outcome.payload
+
+
+def _request_id(original: Any) -> Any:
+    def request_id(headers: Json) -> str:
+        """The id that an answer has already, where its function was told it."""
+        return str(headers.get("x-amzn-requestid") or original(headers))
+
+    return request_id
 
 
 def _in_background(function: Any, event: Any) -> None:

@@ -87,7 +87,8 @@ def handler() -> Handler:
 
 def main(descriptor: int, folder: str) -> None:
     """Answers until the other end of the socket is closed."""
-    threading.Thread(target=_watch, args=(os.getppid(), folder), daemon=True).start()
+    watch = threading.Thread(target=_watch, args=(os.getppid(), folder), daemon=True)
+    watch.start()
     form = _Format()
     log = logging.StreamHandler(sys.stdout)
     log.setFormatter(form)
@@ -112,6 +113,7 @@ def main(descriptor: int, folder: str) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             other.sendall(answer)
+    watch.join()  # the server is gone, or about to kill this process
 
 
 def _answer(handle: Handler, invocation: dict[str, Any]) -> bytes:
