@@ -11,6 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.config import default_user_config
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
+from moto.stepfunctions.exceptions import (
+    ExecutionDoesNotExist,
+    InvalidExecutionInput,
+    ValidationException,
+)
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 
 from validator.emulator import roles
@@ -32,6 +37,7 @@ _LOGGING = (
 _LAMBDA_NAMES = {"AccessDeniedException": "AWSLambdaException"}
 """Refusals of Lambda that Step Functions knows by another name: its SDK has no class for them."""
 _EVENTS = 25_000
+_INPUT_CHARACTERS = 262_144
 _TERMINAL = {"Succeed", "Fail"}
 
 _permits: list[Permits] = []
@@ -44,11 +50,6 @@ class _Denied(AWSError):
 
 class _InvalidDefinition(AWSError):
     TYPE = "InvalidDefinition"
-    STATUS = 400
-
-
-class _NoExecution(AWSError):
-    TYPE = "ExecutionDoesNotExist"
     STATUS = 400
 
 
@@ -317,10 +318,20 @@ def _changed(original: Any) -> Any:
 
 
 def _named(original: Any) -> Any:
-    def start_execution(self: Any, arn: str, name: str | None, *args: Any, **kwargs: Any) -> Any:
+    def start_execution(self: Any, arn: str, name: str | None, execution_input: str) -> Any:
         if name:
             self._validate_name(name)
-        return original(self, arn, name or secrets.token_hex(16), *args, **kwargs)
+        if len(execution_input) > _INPUT_CHARACTERS:
+            raise ValidationException(
+                "1 validation error detected: Value at 'input' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {_INPUT_CHARACTERS}"
+            )
+        try:
+            json.loads(execution_input)
+        except ValueError as error:
+            said = f"Invalid State Machine Execution Input: '{error}'"
+            raise InvalidExecutionInput(said) from error
+        return original(self, arn, name or secrets.token_hex(16), execution_input)
 
     return start_execution
 
@@ -342,7 +353,7 @@ def _execution(self: Any) -> Any:
     machines: list[StateMachine] = self.stepfunction_backend.state_machines
     found = next((e for each in machines for e in each.executions if e.execution_arn == arn), None)
     if found is None:
-        raise _NoExecution(f"Execution Does Not Exist: '{arn}'")
+        raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
     return found
 
 
