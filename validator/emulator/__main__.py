@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from validator.emulator import functions
 from validator.emulator.server import INSTANCE_ID, make_server
 
 HELP = """\
@@ -48,6 +49,7 @@ def main() -> int:
     def stop(_: int, __: FrameType | None) -> None:
         if arguments.announce is not None:
             arguments.announce.unlink(missing_ok=True)
+        functions.end()
         # Requests in flight belong to nobody any more; a slow one must not hold the end up.
         os._exit(0)
 

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from xml.sax.saxutils import escape
 
+from validator.emulator import moto_patches
+
 Json = dict[str, Any]
 Start = Callable[..., Any]
 
@@ -103,6 +105,8 @@ def called(environ: Json) -> Call:
         operation = dict(parse_qsl(body(environ).decode("utf-8", "replace"))).get("Action", "")
     elif service == "drs" and path.startswith("/tags/"):
         operation = _TAGS.get(environ["REQUEST_METHOD"], "tags")
+    elif service == "lambda":
+        operation = moto_patches.rest_operation(service, environ) or path
     else:
         operation = path.strip("/").split("/")[0]
     return Call(service, operation or "(in the body)", region, access_key, form, environ)

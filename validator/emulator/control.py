@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from validator.emulator import agents, instances, moto_patches
+from validator.emulator import agents, functions, instances, moto_patches
 from validator.emulator.calls import Json, Tally
 from validator.emulator.drs import door, drs_backends, models
 from validator.emulator.drs.models import DrsBackend
@@ -24,6 +24,7 @@ class Control:
             ("GET", "health"): lambda _: {"id": identity, "status": "ok"},
             ("POST", "delays"): _delays,
             ("POST", "faults"): lambda body: _add(faults, body),
+            ("POST", "functions/kill"): functions.kill_after,
             ("POST", "iam-enforcement"): lambda body: _enforce(enforcement, body),
             ("POST", "installs"): _installs,
             ("POST", "instances"): _instances,

@@ -5,6 +5,7 @@ trust policies that name nobody, the name of the DRS service-linked role, the DR
 inventory, Run Command and the documents that AWS owns.
 """
 
+import copy
 import json
 import os
 import re
@@ -102,6 +103,9 @@ def install(management_account: str) -> None:
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
     iam_models.get_account_id_from = _account_of(iam_models.get_account_id_from)
+    IAMBackend._init_aws_policies = _aws_policies(  # type: ignore[method-assign]
+        IAMBackend._init_aws_policies
+    )
     IAMBackend.__init__ = _with_admin_role(IAMBackend.__init__)  # type: ignore[method-assign]
     IAMBackend.create_role = _checked_role(IAMBackend.create_role)  # type: ignore[method-assign]
     IAMBackend.update_assume_role_policy = _checked_trust(  # type: ignore[method-assign]
@@ -145,6 +149,19 @@ def _account_of(original: Any) -> Any:
         return access_key if re.fullmatch(r"\d{12}", access_key) else original(access_key)
 
     return account_of
+
+
+def _aws_policies(original: Any) -> Any:
+    """Each account has AWS's policies, which moto parses anew for every one of them."""
+    parsed: list[Any] = []
+
+    def policies(self: Any) -> list[Any]:
+        if not parsed:
+            parsed.extend(original(self))
+        # What differs between accounts are plain attributes, such as how often one is attached.
+        return [copy.copy(each) for each in parsed]
+
+    return policies
 
 
 def _with_admin_role(original: Any) -> Any:

@@ -12,7 +12,7 @@ from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.wsgi import Server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from validator.emulator import commands, moto_patches
+from validator.emulator import commands, functions, moto_patches, state_machines
 from validator.emulator.calls import Call, Json, Start, Tally, answered, body, called, refuse
 from validator.emulator.control import Control
 from validator.emulator.drs import door, drs_backends
@@ -31,6 +31,8 @@ class Application:
         self._aws = DomainDispatcherApplication(create_backend_app)
         self._tally = Tally()
         self._enforcement = Enforcement()
+        functions.install(self._enforcement.permits)
+        state_machines.install(self._enforcement.permits)
         self._faults = Faults(_account, _vanish)
         self._control = Control(INSTANCE_ID, self._faults, self._enforcement, self._tally)
 
@@ -70,6 +72,7 @@ class Application:
             name = moto_patches.rest_operation(call.service, call.environ) or call.operation
             message = f"The embedded AWS has no operation {name} of {call.service}, or it failed."
             return refuse(call, start, 400, "NotBuiltException", message)
+        functions.answered(call, content)
         start(*held[:2])
         return [content]
 
@@ -118,8 +121,10 @@ class _Connection(HTTPConnection):
 def make_server(port: int, management_account: str) -> tuple[Server, str]:
     """A server bound to 127.0.0.1 only, ready to serve, with its URL; port 0 takes a free one."""
     server = Server(
-        # A fault may hold many requests up, and all others must still be served.
-        ("127.0.0.1", port), Application(management_account), numthreads=48, request_queue_size=256
+        # A fault may hold many requests up, every function that runs holds one, and all others must
+        # still be served.
+        ("127.0.0.1", port), Application(management_account), numthreads=functions.CONCURRENT + 48,
+        request_queue_size=256,
     )  # fmt: skip
     server.ConnectionClass = _Connection
     # A connection that the server closes while its client sends the next request on it is a call that
