@@ -341,6 +341,7 @@ def test_what_is_denied_ends_it_by_name(
     faults(kind="deny", service=service, operation=operation)
     with pytest.raises(AccountError, match=r"(?i)denied|not authorized|unauthorized"):
         deployed(found)
+    embedded.door("faults", method="DELETE")
     assert found.replicating(found.target) == []
 
 

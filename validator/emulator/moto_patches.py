@@ -97,7 +97,7 @@ def install(management_account: str) -> None:
         setattr(ssm, method, answer)
     _install_documents()
     # moto goes through all tags for one resource's, and copies every reservation to find an instance.
-    TaggedEC2Resource.get_tags = _tags_of  # type: ignore[method-assign]
+    TaggedEC2Resource.get_tags = _tags_of  # type: ignore[assignment, method-assign]
     InstanceBackend.get_instance = _instance  # type: ignore[assignment, method-assign]
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
@@ -153,13 +153,16 @@ def _account_of(original: Any) -> Any:
 
 def _aws_policies(original: Any) -> Any:
     """Each account has AWS's policies, which moto parses anew for every one of them."""
-    parsed: list[Any] = []
+    parsed: dict[str, list[Any]] = {}
 
     def policies(self: Any) -> list[Any]:
-        if not parsed:
-            parsed.extend(original(self))
+        if self.region_name not in parsed:
+            parsed[self.region_name] = original(self)
         # What differs between accounts are plain attributes, such as how often one is attached.
-        return [copy.copy(each) for each in parsed]
+        copies = [copy.copy(each) for each in parsed[self.region_name]]
+        for each in copies:
+            each.account_id = self.account_id
+        return copies
 
     return policies
 
