@@ -46,7 +46,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A stage on which nothing is served: servers and breakages are taken as done."""
     strike = Breakage("Something is taken away", NOTICED, lambda _: None)
     monkeypatch.setattr(demo, "BREAKAGES", (strike,))
-    monkeypatch.setattr("validator.operations.demo.protect", lambda *_: 1)
+    monkeypatch.setattr("validator.operations.demo.run", lambda *_: 1)
     declared = tfvars.read(ROOT / "terraform/envs/staging")
     return Stage("http://127.0.0.1:1", declared, None)  # type: ignore[arg-type]
 
@@ -75,6 +75,7 @@ def played(stage: Stage, plans: list[Run], verifications: list[Run]) -> list[str
     commands = Commands(
         plan=lambda: next(planned),
         apply=lambda: None,
+        deploy=lambda: "deployed",
         extend=lambda: "extended",
         verify=lambda: next(verified),
     )

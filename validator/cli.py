@@ -23,7 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from validator import project, waivers
-from validator.errors import AccountError, UsageError, ValidatorError
+from validator.errors import AccountError, ToolError, UsageError, ValidatorError
 from validator.findings import EXIT_STATUS, Finding, Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.invariants import accounts as account_invariants
@@ -932,12 +932,31 @@ def _demo(arguments: argparse.Namespace) -> int:
         commands = Commands(
             plan=lambda: _planned(env, declared, aws, options),
             apply=lambda: _applied(env, declared, aws),
+            deploy=lambda: _deployed_in_demo(env, declared, aws),
             extend=lambda: shown(_extended(env, declared, aws, Selection(), options)),
             verify=verify,
         )
         demo(Stage(aws.embedded, declared, _opener(declared, aws)), commands, _tell)
     print(f"demo {env.name}: {time.monotonic() - started:.0f} s")
     return 0
+
+
+def _deployed_in_demo(env: Env, declared: Declared, aws: "Cloud") -> str:
+    """Deploys through the estate's own deployer; raises ToolError unless every instance replicates."""
+    from validator.operations import deploy
+    from validator.reports.deploying import to_text as shown
+    from validator.reports.progress import Progress
+
+    estate = deploy.Estate(declared, _opener(declared, aws))
+    options = argparse.Namespace(
+        status=None, cancel=None, resume=None, retry_failed=False, via="lambda", id=None
+    )
+    with Progress(f"deploy {env.name}") as progress:
+        deployment = _deployed(estate, deploy.Selection(poll_seconds=1), options, progress)
+    ended, instances = estate.status(deployment)
+    if ended["status"] != "succeeded":
+        raise ToolError(f"The deployment ended {ended['status']}:\n{shown(ended, instances)}")
+    return shown(ended, instances)
 
 
 def _tell(text: str) -> None:

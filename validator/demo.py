@@ -19,6 +19,7 @@ class Commands:
 
     plan: Callable[[], Run]
     apply: Callable[[], None]
+    deploy: Callable[[], str]
     extend: Callable[[], str]
     verify: Callable[[], Run]
 
@@ -36,10 +37,12 @@ def demo(stage: Stage, commands: Commands, say: Callable[[str], None]) -> None:
     _held(commands.plan(), say)
     say(f"\nApply: validator apply {env}")
     commands.apply()
-    say("\nInstances, tagged for DR, and their agents")
+    say("\nInstances, tagged for DR")
     for account in stage.accounts:
-        count = stagecraft.protect(stage, account)
-        say(f"  {account.name} ({account.id}): {count} servers replicate into it")
+        count = stagecraft.run(stage, account)
+        say(f"  {account.name} ({account.id}): {count} run in {stage.source_region}")
+    say(f"\nDeploy: validator deploy {env} --via lambda")
+    say(commands.deploy())
     say(f"\nExtend: validator extend {env}")
     say(commands.extend())
     say(f"Verify: validator verify {env}")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import ORCHESTRATION, REGION, STAGING, TARGET, Embedded
 from tests.emulator.clients import Keys, assume, once, outcome, register, server_arn, trusting
+from tests.emulator.test_functions import zipped
 
 pytestmark = pytest.mark.slow
 
@@ -215,6 +216,178 @@ CALLS: list[tuple[str, Call, str, str, str]] = [
         "AccessDenied",
     ),
 ]
+
+
+ARN = f"arn:aws:%s:{REGION}:{STAGING}:%s"
+LAMBDA, TABLE = ARN % ("lambda", "function:worker"), ARN % ("dynamodb", "table/worker")
+MACHINE, QUEUE = ARN % ("states", "stateMachine:worker"), ARN % ("sqs", "worker")
+TOPIC, GROUP = ARN % ("sns", "worker"), ARN % ("logs", "log-group:worker:*")
+ITEM = {"id": {"S": "one"}}
+PUT = {"Put": {"TableName": "worker", "Item": ITEM}}
+TARGET_TAGS = [{"Key": "tag:dr:enabled", "Values": ["true"]}]
+METRIC = [{"MetricName": "x", "Value": 1.0}]
+SERVICES: list[tuple[str, str, dict[str, Any], str, str, str]] = [
+    ("dynamodb", "put_item", {"TableName": "worker", "Item": ITEM}, "dynamodb:PutItem", TABLE, "AccessDeniedException"),
+    ("dynamodb", "put_item", {"TableName": TABLE, "Item": ITEM}, "dynamodb:PutItem", TABLE, "AccessDeniedException"),
+    ("dynamodb", "transact_write_items", {"TransactItems": [PUT]}, "dynamodb:PutItem", TABLE, "AccessDeniedException"),
+    ("dynamodb", "batch_get_item", {"RequestItems": {"worker": {"Keys": [ITEM]}}}, "dynamodb:BatchGetItem", TABLE, "AccessDeniedException"),
+    ("dynamodb", "scan", {"TableName": "worker", "IndexName": "by-owner"}, "dynamodb:Scan", f"{TABLE}/index/by-owner", "AccessDeniedException"),
+    ("lambda", "invoke", {"FunctionName": "worker", "InvocationType": "DryRun"}, "lambda:InvokeFunction", LAMBDA, "AccessDeniedException"),
+    ("lambda", "invoke", {"FunctionName": LAMBDA, "InvocationType": "DryRun"}, "lambda:InvokeFunction", LAMBDA, "AccessDeniedException"),
+    ("lambda", "invoke", {"FunctionName": "worker", "Qualifier": "$LATEST", "InvocationType": "DryRun"}, "lambda:InvokeFunction", f"{LAMBDA}:$LATEST", "AccessDeniedException"),
+    ("lambda", "list_functions", {}, "lambda:ListFunctions", "*", "AccessDeniedException"),
+    ("lambda", "list_tags", {"Resource": LAMBDA}, "lambda:ListTags", LAMBDA, "AccessDeniedException"),
+    ("stepfunctions", "describe_state_machine", {"stateMachineArn": MACHINE}, "states:DescribeStateMachine", MACHINE, "AccessDeniedException"),
+    ("stepfunctions", "list_state_machines", {}, "states:ListStateMachines", "*", "AccessDeniedException"),
+    ("sqs", "send_message", {"QueueUrl": f"http://localhost/{STAGING}/worker", "MessageBody": "a"}, "sqs:SendMessage", QUEUE, "AccessDeniedException"),
+    ("sqs", "get_queue_url", {"QueueName": "worker"}, "sqs:GetQueueUrl", QUEUE, "AccessDeniedException"),
+    ("sns", "publish", {"TopicArn": TOPIC, "Message": "a"}, "sns:Publish", TOPIC, "AuthorizationError"),
+    ("logs", "describe_log_streams", {"logGroupName": "worker"}, "logs:DescribeLogStreams", GROUP, "AccessDeniedException"),
+    ("cloudwatch", "put_metric_data", {"Namespace": "DR", "MetricData": METRIC}, "cloudwatch:PutMetricData", "*", "AccessDeniedException"),
+    ("ssm", "get_parameter", {"Name": "/dr/worker"}, "ssm:GetParameter", ARN % ("ssm", "parameter/dr/worker"), "AccessDeniedException"),
+    ("ssm", "get_document", {"Name": "worker"}, "ssm:GetDocument", ARN % ("ssm", "document/worker"), "AccessDeniedException"),
+    ("ssm", "describe_parameters", {}, "ssm:DescribeParameters", "*", "AccessDeniedException"),
+    ("iam", "get_instance_profile", {"InstanceProfileName": "worker"}, "iam:GetInstanceProfile", f"arn:aws:iam::{STAGING}:instance-profile/dr/worker", "AccessDenied"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def services(worker: Worker) -> list[str]:
+    """One thing of each service, called worker; returns the ids of an instance for DR and another."""
+    account = worker.embedded.client
+    code = {"ZipFile": zipped()}
+    trusting = json.dumps(TRUST).replace(f'"AWS": "arn:aws:iam::{ORCHESTRATION}:root"', '"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]')  # fmt: skip
+    worker.iam.create_role(RoleName="Service", AssumeRolePolicyDocument=trusting)
+    role = f"arn:aws:iam::{STAGING}:role/Service"
+    machine = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    key = [{"AttributeName": "id", "AttributeType": "S"}]
+    schema = [{"AttributeName": "id", "KeyType": "HASH"}]
+    index = {"IndexName": "by-owner", "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
+    account("dynamodb", STAGING).create_table(
+        TableName="worker", AttributeDefinitions=key, KeySchema=schema, BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[index],
+    )  # fmt: skip
+    account("lambda", STAGING).create_function(
+        FunctionName="worker", Runtime="python3.13", Handler="a.b", Role=role, Code=code
+    )
+    account("stepfunctions", STAGING).create_state_machine(
+        name="worker", roleArn=role, definition=machine
+    )
+    account("sqs", STAGING).create_queue(QueueName="worker")
+    account("sns", STAGING).create_topic(Name="worker")
+    account("logs", STAGING).create_log_group(logGroupName="worker")
+    ssm = account("ssm", STAGING)
+    ssm.put_parameter(Name="/dr/worker", Value="a", Type="String")
+    steps = [{"action": "aws:runShellScript", "name": "a", "inputs": {"runCommand": ["true"]}}]
+    content = json.dumps({"schemaVersion": "2.2", "description": "a", "mainSteps": steps})
+    ssm.create_document(Name="worker", DocumentType="Command", Content=content)
+    worker.iam.create_instance_profile(InstanceProfileName="worker", Path="/dr/")
+    place = {"account": STAGING, "region": REGION, "count": 1}
+    made = [
+        worker.embedded.door("instances", {**place, "tags": {"dr:enabled": enabled}})
+        for enabled in ("true", "false")
+    ]
+    return [each["instanceIDs"][0] for each in made]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "action", "resource", "code"),
+    SERVICES,
+    ids=[f"{each[0]}-{each[1]}-{number}" for number, each in enumerate(SERVICES)],
+)
+def test_each_service_is_judged_by_what_its_call_names(
+    worker: Worker,
+    services: list[str],
+    service: str,
+    operation: str,
+    params: dict[str, Any],
+    action: str,
+    resource: str,
+    code: str,
+) -> None:
+    call = getattr(worker.client(service), operation)
+    worker.may(allow(action, resource=f"arn:aws:other:::{action}"))
+    assert outcome(call, **params) == code
+    worker.may(allow("*"), deny(action, resource=resource))
+    assert outcome(call, **params) == code
+    worker.may(allow(action, resource=resource))
+    assert outcome(call, **params) == "ok"
+
+
+def test_a_log_group_needs_its_streams(worker: Worker, services: list[str]) -> None:
+    worker.may(allow("logs:*", resource=GROUP.removesuffix(":*")))
+    describe = worker.client("logs").describe_log_streams
+    assert outcome(describe, logGroupName="worker") == "AccessDeniedException"
+
+
+def test_a_metric_is_judged_by_its_namespace(worker: Worker) -> None:
+    worker.may(
+        allow("cloudwatch:PutMetricData", **when("StringEquals", "cloudwatch:namespace", "DR"))
+    )
+    put = worker.client("cloudwatch").put_metric_data
+    assert outcome(put, Namespace="DR", MetricData=METRIC) == "ok"
+    assert outcome(put, Namespace="Other", MetricData=METRIC) == "AccessDeniedException"
+
+
+def test_a_machine_is_started_and_its_execution_read(worker: Worker, services: list[str]) -> None:
+    states = worker.client("stepfunctions")
+    execution = ARN % ("states", "execution:worker:one")
+    worker.may(allow("states:StartExecution", resource=execution))
+    start = {"stateMachineArn": MACHINE, "name": "one"}
+    assert outcome(states.start_execution, **start) == "AccessDeniedException"
+    worker.may(allow("states:StartExecution", "states:DescribeExecution", resource=MACHINE))
+    assert outcome(states.start_execution, **start) == "ok"
+    assert outcome(states.describe_execution, executionArn=execution) == "AccessDeniedException"
+    worker.may(allow("states:DescribeExecution", resource=execution))
+    assert outcome(states.describe_execution, executionArn=execution) == "ok"
+
+
+AWS_DOCUMENT = f"arn:aws:ssm:{REGION}::document/AWS-RunShellScript"
+OWN_DOCUMENT = ARN % ("ssm", "document/worker")
+INSTANCES = ARN % ("ec2", "instance/*")
+ENABLED = when("StringEquals", "ssm:resourceTag/dr:enabled", "true")
+COMMANDS: list[tuple[str, str, list[str], list[Statement], bool]] = [
+    ("both", "AWS-RunShellScript", ["first"], [allow("ssm:SendCommand", resource=AWS_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES)], True),
+    ("no document", "AWS-RunShellScript", ["first"], [allow("ssm:SendCommand", resource=INSTANCES)], False),
+    ("no instance", "AWS-RunShellScript", ["first"], [allow("ssm:SendCommand", resource=AWS_DOCUMENT)], False),
+    ("an own document", "worker", ["first"], [allow("ssm:SendCommand", resource=OWN_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES)], True),
+    ("not the own document", "worker", ["first"], [allow("ssm:SendCommand", resource=AWS_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES)], False),
+    ("tagged", "worker", ["first"], [allow("ssm:SendCommand", resource=OWN_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES, **ENABLED)], True),
+    ("one is not tagged", "worker", ["first", "second"], [allow("ssm:SendCommand", resource=OWN_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES, **ENABLED)], False),
+    ("by tag", "worker", [], [allow("ssm:SendCommand", resource=OWN_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES, **when("StringEquals", "aws:ResourceTag/dr:enabled", "true"))], True),
+    ("by tag, of another tag", "worker", [], [allow("ssm:SendCommand", resource=OWN_DOCUMENT), allow("ssm:SendCommand", resource=INSTANCES, **when("StringEquals", "aws:ResourceTag/dr:enabled", "no"))], False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document_name", "to", "statements", "allowed"),
+    [c[1:] for c in COMMANDS],
+    ids=[c[0] for c in COMMANDS],
+)
+def test_a_command_needs_its_document_and_each_of_its_instances(
+    worker: Worker,
+    services: list[str],
+    document_name: str,
+    to: list[str],
+    statements: list[Statement],
+    allowed: bool,
+) -> None:
+    ids = dict(zip(("first", "second"), services, strict=True))
+    params: dict[str, Any] = {"DocumentName": document_name}
+    params |= {"InstanceIds": [ids[each] for each in to]} if to else {"Targets": TARGET_TAGS}
+    worker.may(*statements)
+    said = outcome(worker.client("ssm").send_command, **params)
+    # What is allowed comes to SSM, which has its own say of it.
+    assert (said != "AccessDeniedException") == allowed
+
+
+def test_tags_are_put_on_what_may_be_tagged(worker: Worker, services: list[str]) -> None:
+    first, second = services
+    worker.may(allow("ec2:CreateTags", resource=ARN % ("ec2", f"instance/{first}")))
+    tag = worker.client("ec2").create_tags
+    assert outcome(tag, Resources=[first], Tags=[{"Key": "a", "Value": "b"}]) == "ok"
+    said = outcome(tag, Resources=[first, second], Tags=[{"Key": "a", "Value": "b"}])
+    assert said == "UnauthorizedOperation"
 
 
 def test_s3_is_open_to_those_who_may_all_of_it(worker: Worker) -> None:

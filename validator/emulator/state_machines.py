@@ -74,6 +74,7 @@ def install(permits: Permits) -> None:
     response.validate_state_machine_definition = _validate
     response.describe_execution = _describe
     response.get_execution_history = _history
+    response.list_state_machine_versions = _versions
     response.stop_execution = _stop
 
 
@@ -396,3 +397,13 @@ def _history(self: Any) -> ActionResult:
     if len(events) > first + size:
         answer["nextToken"] = str(first + size)
     return ActionResult(answer)
+
+
+def _versions(self: Any) -> ActionResult:
+    """ListStateMachineVersions, the newest first."""
+    machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+    versions = [
+        {"stateMachineVersionArn": each.arn, "creationDate": each.creation_date}
+        for each in reversed(machine.versions.values())
+    ]
+    return ActionResult({"stateMachineVersions": versions})

@@ -1,4 +1,4 @@
-"""What `demo` does to an embedded AWS: instances and their agents, and what it breaks there."""
+"""What `demo` does to an embedded AWS: instances that agents are for, and what it breaks there."""
 
 import json
 import urllib.error
@@ -35,6 +35,11 @@ class Stage:
         return tfvars.text(self.declared, "recovery_region")
 
     @property
+    def source_region(self) -> str:
+        """The source Region."""
+        return tfvars.text(self.declared, "source_region")
+
+    @property
     def accounts(self) -> tuple[Account, ...]:
         """The target and the staging accounts."""
         target, staging, _ = tfvars.accounts(self.declared)
@@ -58,18 +63,20 @@ class Breakage:
     mend: Callable[[Stage], None] | None = None
 
 
-def protect(stage: Stage, account: Account) -> int:
-    """Runs tagged instances and registers their agents, as many as are declared; returns how many.
+def run(stage: Stage, account: Account) -> int:
+    """Runs tagged instances with the env's profile, as many as are declared; returns how many.
 
     Raises ToolError if the control door refuses, AccountError where the number is not known.
     """
     if isinstance(account.planned, Unknown):
         raise AccountError(f"{account.where}: {account.planned.reason}.")
-    source_region = tfvars.text(stage.declared, "source_region")
-    place = {"account": account.id, "region": source_region}
-    _door(stage, "instances", {**place, "count": account.planned})
-    agents = {"account": account.id, "region": stage.region, "instances": {"region": source_region}}
-    return len(_door(stage, "source-servers", agents)["sourceServerIDs"])
+    body = {
+        "account": account.id,
+        "region": stage.source_region,
+        "count": account.planned,
+        "profile": f"DRSAgentInstallRole-{stage.env}",
+    }
+    return len(_door(stage, "instances", body)["instanceIDs"])
 
 
 def _remove_the_key_statement(stage: Stage) -> None:

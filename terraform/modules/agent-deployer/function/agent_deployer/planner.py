@@ -3,7 +3,6 @@
 Planning reads and sends nothing. It is the same for the function and for `validator deploy`.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ LARGEST_BATCH = 50
 """Instance ids that SSM takes in one command."""
 
 _REFUSED_IN_RECORD = 400
-_TAG_VALUE = re.compile(r"[a-zA-Z_0-9.:+/@ -]{1,50}")
 _TAGS_OF_SERVER = ("dr:enabled", fleet.WAVE, fleet.PRIORITY)
 """Tags of an instance that its source server gets: recovery goes by them, and DRS copies none."""
 
@@ -84,7 +82,8 @@ def _batches(part: Part, instances: Iterable[Instance], settings: Settings) -> I
     for (wave, tags), members in groups.items():
         parameters = {"Region": [settings.recovery_region], "Tags": [tags]}
         if cross:
-            parameters["AccountId"] = [part.into_account_id]
+            spaced = tags.replace(",", " ")
+            parameters |= {"AccountId": [part.into_account_id], "Tags": [spaced]}
         for start in range(0, len(members), LARGEST_BATCH):
             yield {
                 "account": part.source_account_id,
@@ -102,8 +101,7 @@ def _batches(part: Part, instances: Iterable[Instance], settings: Settings) -> I
 
 
 def _server_tags(instance: Instance) -> str:
-    pairs = [(key, instance.tags[key]) for key in _TAGS_OF_SERVER]
-    return ",".join(f"{key}={value}" for key, value in pairs if _TAG_VALUE.fullmatch(value))
+    return ",".join(f"{key}={instance.tags[key]}" for key in _TAGS_OF_SERVER)
 
 
 def refused_records(refused: dict[str, Json]) -> Iterator[Json]:
