@@ -807,10 +807,15 @@ def _deployed(
 ) -> str:
     """Does what is asked for with a deployment, and returns its id."""
 
+    told: list[str] = []
+
     def tell(so_far: dict[str, Any]) -> None:
         counts = ", ".join(f"{number} {state}" for state, number in so_far["counts"].items())
         failed = "".join(f"; {e['instance']}: {e['reason']}" for e in so_far.get("errors", ())[-1:])
-        progress.step(f"{so_far['deployment_id']} {so_far['status']} {counts}{failed}")
+        line = f"{so_far['deployment_id']} {so_far['status']} {counts}{failed}".rstrip()
+        if told[-1:] != [line]:
+            progress.step(line)
+            told.append(line)
 
     if arguments.status:
         return str(arguments.status)

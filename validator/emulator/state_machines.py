@@ -17,6 +17,7 @@ from moto.stepfunctions.exceptions import (
     ValidationException,
 )
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from validator.emulator import roles
 from validator.emulator.calls import Json
@@ -193,7 +194,11 @@ def _client(region: str, service: str, state_credentials: Any = None) -> Any:
     """The client of a task: a session of the role that runs it."""
     arn = state_credentials.role_arn
     account = arn.split(":")[4]
-    role = roles.trusted(arn, _SERVICE, f"arn:aws:states:{region}:{account}:stateMachine:*")
+    # A role may be of several machines, and its trust may name one.
+    machines = stepfunctions_parser_backends[account][region].state_machines
+    sources = [each.arn for each in list(machines) if each.roleArn == arn]
+    trusted = (roles.trusted(arn, _SERVICE, source) for source in sources)
+    role = next((each for each in trusted if each is not None), None)
     if role is None:
         said = f"{_SERVICE} is not authorized to assume the provided role {arn}"
         error = {"Error": {"Code": "AccessDeniedException", "Message": said}}
