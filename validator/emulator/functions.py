@@ -47,6 +47,7 @@ _SYNC_BYTES = 6_291_456
 _EVENT_BYTES = 1_048_576
 _ANSWER_BYTES = 6_291_556
 _START_SECONDS = 60.0
+_END_SECONDS = 2.0
 _TAIL_BYTES = 4096
 _RETRY_SECONDS = 0.1
 _BUSY_SECONDS = 0.5
@@ -96,6 +97,7 @@ class _Process:
         made = datetime.now(UTC)
         self.stream = f"{made:%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
         self.ready = False
+        self._ending = threading.Lock()
         self._read = 0
         self._rest = b""
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
@@ -158,14 +160,19 @@ class _Process:
         return text.decode("utf-8", "replace")
 
     def alive(self) -> bool:
-        """True if it still runs."""
-        return self._popen.poll() is None
+        """True if it still runs; one that ended stays a zombie, so that its number is nobody else's."""
+        if self._popen.returncode is not None:
+            return False
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._popen.pid, ended) is None
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
+        with self._ending:
+            if self._popen.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._popen.pid, signal.SIGKILL)
+                self._popen.wait()
 
     def close(self) -> None:
         """Ends it for good."""
@@ -175,11 +182,11 @@ class _Process:
 
     def end(self) -> str:
         """How the process came to its end, in Lambda's words."""
-        try:
-            status = self._popen.wait(timeout=2)
-        except subprocess.TimeoutExpired:  # it closed its end of the socket, and lives
-            self.kill()
-            status = self._popen.wait()
+        deadline = time.monotonic() + _END_SECONDS
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self.kill()
+        status = self._popen.returncode
         if status == 0:
             return "Runtime exited without providing a reason"
         if status == -signal.SIGKILL:
