@@ -17,7 +17,6 @@ from moto.stepfunctions.exceptions import (
     ValidationException,
 )
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from validator.emulator import roles
 from validator.emulator.calls import Json
@@ -192,6 +191,8 @@ def _load() -> None:
 
 def _client(region: str, service: str, state_credentials: Any = None) -> Any:
     """The client of a task: a session of the role that runs it."""
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
     arn = state_credentials.role_arn
     account = arn.split(":")[4]
     # A role may be of several machines, and its trust may name one.
