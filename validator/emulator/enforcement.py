@@ -14,7 +14,6 @@ from urllib.parse import unquote
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
-from moto.ssm.models import ssm_backends
 from moto.sts.models import sts_backends
 
 from validator.emulator.authorization import decision
@@ -355,11 +354,10 @@ def _ssm(call: Call, account_id: str) -> list[str]:
 
 
 def _document_arn(call: Call, account_id: str, name: Any) -> str:
-    """AWS's own documents belong to no account."""
+    """AWS's own documents belong to no account, and nobody else's may begin as they do."""
     if str(name).startswith("arn:"):
         return str(name)
-    own = name in ssm_backends[account_id][call.region]._documents
-    owner = account_id if own or not str(name).startswith(("AWS", "Amazon")) else ""
+    owner = "" if str(name).lower().startswith(("amazon", "amzn", "aws")) else account_id
     return f"arn:aws:ssm:{call.region}:{owner}:document/{name}"
 
 
