@@ -97,8 +97,9 @@ def install(management_account: str) -> None:
         setattr(ssm, method, answer)
     _install_documents()
     # moto goes through all tags for one resource's, and copies every reservation to find an instance.
-    TaggedEC2Resource.get_tags = _tags_of  # type: ignore[assignment, method-assign]
-    InstanceBackend.get_instance = _instance  # type: ignore[assignment, method-assign]
+    tagged: Any = TaggedEC2Resource
+    reservations: Any = InstanceBackend
+    tagged.get_tags, reservations.get_instance = _tags_of, _instance
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
