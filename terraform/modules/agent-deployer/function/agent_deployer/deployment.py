@@ -38,6 +38,7 @@ _AGAIN = {"stopped", "cancelled", "refused"}
 _UNDER_WAY = {"Pending", "InProgress", "Delayed", "Cancelling"}
 _NEVER_RAN = {"DeliveryTimedOut", "Terminated", "Undeliverable"}
 _LONGEST_REASON = 300
+_LONGEST_POLL = 300
 
 
 class Deployer:
@@ -520,11 +521,18 @@ def _progress(parts: dict[str, Json]) -> Json:
         "counts": dict(total),
         "waves": {wave: dict(count) for wave, count in counts.items() if wave},
         "errors": failed[-5:],
-        "wait_seconds": deployment["payload"].get("poll_seconds", request.POLL_SECONDS),
+        "wait_seconds": _wait_seconds(deployment),
     }
     if "error" in deployment:
         progress["error"] = deployment["error"]
     return progress
+
+
+def _wait_seconds(deployment: Json) -> int:
+    """Seconds until the next step: more the longer it lasts, since an execution's history is limited."""
+    asked: int = deployment["payload"].get("poll_seconds", request.POLL_SECONDS)
+    lasted = int(time.time()) - int(deployment["started"])
+    return max(asked, min(_LONGEST_POLL, lasted // 120))
 
 
 def _comment(batch: Json) -> str:
