@@ -13,6 +13,8 @@ import time
 from typing import Any
 
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+# No object is moved from memory to a file, which copies of this AWS would share.
+os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(2**40)
 
 import moto.backend_index
 import moto.backends
