@@ -22,6 +22,7 @@ import moto.core.responses
 import moto.iam.models as iam_models
 from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.routing import get_service_router
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
@@ -91,7 +92,7 @@ def install(management_account: str) -> None:
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
-    iam_models.get_account_id_from = _account_of(iam_models.get_account_id_from)
+    iam_models.get_account_id_from = _account_id_from
     IAMBackend.__init__ = _with_admin_role(IAMBackend.__init__)  # type: ignore[method-assign]
     IAMBackend.create_role = _checked_role(IAMBackend.create_role)  # type: ignore[method-assign]
     IAMBackend.update_assume_role_policy = _checked_trust(  # type: ignore[method-assign]
@@ -130,11 +131,17 @@ def rest_operation(service: str, environ: dict[str, Any]) -> str | None:
     return str(operation.name)
 
 
-def _account_of(original: Any) -> Any:
-    def account_of(access_key: str) -> str:
-        return access_key if re.fullmatch(r"\d{12}", access_key) else original(access_key)
+def _account_id_from(access_key: str) -> str:
+    """The account of an access key; 12 digits name it themselves.
 
-    return account_of
+    moto would make, and fill with AWS's managed policies, the IAM of every partition of every account.
+    """
+    if re.fullmatch(r"\d{12}", access_key):
+        return access_key
+    for account_id, partitions in list(iam_backends.items()):
+        if any(access_key in each.access_keys for each in list(partitions.values())):
+            return account_id
+    return DEFAULT_ACCOUNT_ID
 
 
 def _with_admin_role(original: Any) -> Any:
