@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,17 @@ from typing import Any
 import pytest
 
 from tests.agent_deployer.estates import RECOVERY, SOURCE, make_table
-from tests.conftest import ORCHESTRATION, ROOT, STAGING, TARGET, Embedded, Validator
+from tests.conftest import (
+    ORCHESTRATION,
+    ROOT,
+    STAGING,
+    TARGET,
+    Embedded,
+    Validator,
+    copied,
+    run_validator,
+    use,
+)
 from tests.emulator.test_drs import initialise, template
 
 pytestmark = pytest.mark.slow
@@ -103,18 +114,15 @@ BAD_USAGE = [
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def empty(untouched: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkout with an estate that has no instances."""
-    import shutil
-
-    from tests.conftest import serving
-
     checkout = tmp_path_factory.mktemp("empty")
     shutil.copytree(ROOT / "terraform", checkout / "terraform")
-    with serving(checkout) as estate:
+    with copied(untouched) as embedded:
+        use(checkout, embedded)
         for account in (TARGET, STAGING):
-            initialise(estate, account).create_replication_configuration_template(**template())
-        make_table(estate, ORCHESTRATION, "drs-agent-deployments-staging")
+            initialise(embedded, account).create_replication_configuration_template(**template())
+        make_table(embedded, ORCHESTRATION, "drs-agent-deployments-staging")
         yield checkout
 
 
@@ -122,8 +130,6 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ("arguments", "said"), [b[1:] for b in BAD_USAGE], ids=[b[0] for b in BAD_USAGE]
 )
 def test_bad_usage(empty: Path, arguments: tuple[str, ...], said: str) -> None:
-    from tests.conftest import run_validator
-
     done = run_validator(empty, "deploy", "staging", *arguments)
     assert done.returncode == 2, done.stdout
     assert said in done.stderr

@@ -86,6 +86,7 @@ locals {
     Retry = [{
       BackoffRate = 2
       ErrorEquals = [
+        "BusyError",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.ServiceException",
