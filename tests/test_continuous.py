@@ -415,7 +415,8 @@ def test_no_operation_that_is_denied_lets_the_estate_hold(deployed: Deployed) ->
     assert outcome() is Outcome.HOLDS
     after = deployed.embedded.door("calls", method="GET")
     called = [name.split(" ") for name in after if after[name] != before.get(name)]
-    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {each for each, _ in called}
+    services = {"dynamodb", "drs", "ec2", "iam", "kms", "lambda", "servicequotas", "states", "sts"}
+    assert {each for each, _ in called} == services
     for service, operation in called:
         fault = {"kind": "deny", "service": service, "operation": operation}
         deployed.embedded.door("faults", fault)

@@ -30,15 +30,27 @@ from validator.invariants import INVARIANTS
 
 pytestmark = pytest.mark.slow
 EXAMPLES = [each for each in map(example, (i.name for i in INVARIANTS)) if each is not None]
-# What the function of continuous-verification may write to, and who may write to its topic and queue,
-# no invariant speaks of: tests/test_continuous.py compares them whole.
+# What the function of continuous-verification may write to, and who may write to the topics and the
+# queue, no invariant speaks of: tests/test_continuous.py and the modules' own tests hold them.
 WRITES = {
-    f"modules/continuous-verification/{name}.tf" for name in ("permissions", "schedule", "topics")
+    "modules/agent-deployer/alarms.tf",
+    *(
+        f"modules/continuous-verification/{name}.tf"
+        for name in ("permissions", "schedule", "topics")
+    ),
+}
+ENV_FILES = sorted(str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob(f"envs/{ENV}/*.tf"))
+CALLED = {
+    name for file in ENV_FILES for name in re.findall(r'"../../modules/([\w-]+)"', text(file))
 }
 POLICIES = sorted(
-    {str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob("modules/*/*.tf")} - WRITES
+    {
+        str(file.relative_to(TERRAFORM))
+        for name in CALLED
+        for file in TERRAFORM.glob(f"modules/{name}/*.tf")
+    }
+    - WRITES
 )
-ENV_FILES = sorted(str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob(f"envs/{ENV}/*.tf"))
 
 
 @pytest.fixture(scope="module")
