@@ -63,6 +63,7 @@ class Deployer:
 
     def start(self, payload: Json, deployment_id: str) -> Json:
         """Plans and records a deployment, once; the same again changes nothing. Its progress."""
+        request.named(deployment_id)
         asked = request.parse(payload, self._settings)
         if asked.dry_run:
             raise RequestError("dry_run: nothing is deployed; invoke the function with it.")
@@ -123,9 +124,15 @@ class Deployer:
         return self.progress(deployment_id)
 
     def abandon(self, deployment_id: str, error: str) -> Json:
-        """Ends a deployment that an error has stopped, and records the error. Its progress."""
+        """Ends a deployment of ours that an error has stopped, and records the error. Its progress.
+
+        Raises BusyError for somebody else's: what stopped us does not stop them.
+        """
         parts = self._parts(deployment_id)
-        if parts["deployment"]["status"] not in ENDED:
+        deployment = parts["deployment"]
+        if deployment["status"] not in ENDED:
+            if deployment["owner"] != self._owner:
+                raise BusyError(f"Deployment {deployment_id} is worked on by {deployment['owner']}.")
             self._end(parts, "failed", error)
         return _progress(parts)
 
@@ -215,7 +222,9 @@ class Deployer:
 
     def _written(self, record: Json) -> None:
         if not self._records.put(record):
-            raise BusyError(f"{record['id']}, {record['part']}: somebody else has changed it.")
+            what = f"{record['id']}, {record['part']}"
+            # Made again, the step sees who it was: one who cancelled it, or one who works on it.
+            raise TransientError(f"{what}: somebody has just changed it.", "Contention")
 
     def _look(self, batches: list[Json], asked: Request, deployment: Json) -> None:
         """Looks at what is under way in a wave, in SSM and in DRS, and records what came of it."""
