@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ORCHESTRATION, ROOT, Embedded, Validator, serving
+from tests.conftest import ORCHESTRATION, ROOT, Embedded, Stage, Validator
 from validator.sources import tfvars
 
 pytestmark = pytest.mark.slow
@@ -44,32 +44,33 @@ def ended(process: "subprocess.Popen[str]", checkout: Path) -> str:
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_plan_leaves_nothing_behind(checkout: Path, number: int) -> None:
-    process = begun(checkout, "plan", until="terraform plan")
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGINT, "terraform plan"), (signal.SIGHUP, "terraform init")]
+)
+def test_an_interrupted_plan_leaves_nothing_behind(checkout: Path, number: int, step: str) -> None:
+    process = begun(checkout, "plan", until=step)
     process.send_signal(number)
     assert ended(process, checkout).count("Interrupted") == 1
     assert not list((checkout / "build/staging/plan").glob("*report*"))
 
 
-def test_an_embedded_aws_that_dies_during_apply(checkout: Path) -> None:
-    with serving(checkout) as embedded:
+def test_an_embedded_aws_that_dies_during_apply(checkout: Path, planned_stage: Stage) -> None:
+    with planned_stage.copied(checkout) as embedded:
         process = begun(checkout, "apply", until="Creation complete")
     assert ended(process, checkout).count(f"The embedded AWS at {embedded.url} died") == 1
     assert list((checkout / "build/staging/plan").iterdir()) == []
 
 
 def test_an_apply_that_is_interrupted_saves_its_state(
-    checkout: Path, validator: Validator, running: Embedded
+    checkout: Path, validator: Validator, planned_here: Embedded
 ) -> None:
-    assert validator("plan", "staging").returncode == 0
     whole = to_create(checkout)
     process = begun(checkout, "apply", until="Creation complete")
     process.send_signal(signal.SIGTERM)
     assert ended(process, checkout).count("Interrupted") == 1
 
     backend = tfvars.literals(checkout / "terraform/envs/staging/backend.hcl")
-    s3 = running.client("s3", ORCHESTRATION, backend["region"])
+    s3 = planned_here.client("s3", ORCHESTRATION, backend["region"])
     (only,) = s3.list_objects_v2(Bucket=backend["bucket"])["Contents"]  # and no lock
     assert only["Key"] == backend["key"]
     state = json.load(s3.get_object(Bucket=backend["bucket"], Key=backend["key"])["Body"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import run_validator
+from tests.conftest import Stage, run_validator
 from tests.docs import mutation as docs
 from tests.mutants import (
     ENV,
@@ -61,9 +61,9 @@ def found() -> dict[str, Verdict]:
 
 
 @pytest.fixture(scope="module")
-def planned(planned_once: Any) -> dict[str, Verdict]:
+def planned(planned_stage: Stage) -> dict[str, Verdict]:
     """The verdict on each change of a plan."""
-    document = applied(planned_once)
+    document = applied(planned_stage.document())
     changes = (*PLANNED, *HARMLESS_PLANNED)
     verdicts = judge_plans(document, changes)
     return dict(zip([each.name for each in changes], verdicts, strict=True))

@@ -242,6 +242,8 @@ def _add_accept(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept",
         metavar="EFFECT",
+        # What is no effect at all is refused before Terraform runs.
+        choices=[each.name for each in INVARIANTS if each.family == waivers.EFFECTS],
         action="append",
         default=[],
         help="let an effect of this plan pass, by the name of its invariant",

@@ -18,7 +18,7 @@ resource "aws_sfn_state_machine" "this" {
           "payload.$"       = "$$.Execution.Input"
           step              = "plan"
         }
-        Catch = [{ ErrorEquals = ["States.ALL"], Next = "Refused" }]
+        Catch = [{ ErrorEquals = ["States.ALL"], Next = "Abandon" }]
         Next  = "Ended"
       })
 
@@ -28,7 +28,7 @@ resource "aws_sfn_state_machine" "this" {
           "execution.$"     = "$$.Execution.Id"
           step              = "advance"
         }
-        Catch = [{ ErrorEquals = ["States.ALL"], Next = "Abandon", ResultPath = "$.failure" }]
+        Catch = [{ ErrorEquals = ["States.ALL"], Next = "Abandon" }]
         Next  = "Ended"
       })
 
@@ -49,23 +49,24 @@ resource "aws_sfn_state_machine" "this" {
         Next        = "Advance"
       }
 
-      # The error is recorded before the execution ends with it.
+      # The error is recorded, if there is a deployment, and the execution ends with it either way.
       Abandon = merge(local._step, {
         Parameters = {
           "deployment_id.$" = "$$.Execution.Name"
-          "error.$"         = "States.Format('{}: {}', $.failure.Error, $.failure.Cause)"
           "execution.$"     = "$$.Execution.Id"
+          "failure.$"       = "$"
           step              = "abandon"
         }
-        Catch = [{ ErrorEquals = ["States.ALL"], Next = "Failed" }]
-        Next  = "Failed"
+        Catch      = [{ ErrorEquals = ["States.ALL"], Next = "Stopped", ResultPath = null }]
+        Next       = "Stopped"
+        ResultPath = null
       })
 
       Succeeded  = { Type = "Succeed" }
       Cancelled  = { Type = "Fail", Error = "Cancelled", Cause = "The deployment was cancelled; its records say how far it came." }
       Failed     = { Type = "Fail", Error = "Failed", Cause = "An error stopped the deployment; its record has it." }
       Incomplete = { Type = "Fail", Error = "Incomplete", Cause = "Not every instance replicates; the records of the deployment name the others." }
-      Refused    = { Type = "Fail", ErrorPath = "$.Error", CausePath = "$.Cause" }
+      Stopped    = { Type = "Fail", ErrorPath = "$.Error", CausePath = "$.Cause" }
     }
   })
 
@@ -86,6 +87,7 @@ locals {
     Retry = [{
       BackoffRate = 2
       ErrorEquals = [
+        "BusyError",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.ServiceException",

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -19,6 +20,9 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     user_agent_extra="drs-agent-deployer",
 )
+_STEPS = {"abandon": ("failure",), "advance": (), "plan": ("payload",)}
+"""What each step is given, beside the deployment and its execution."""
+
 _ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 """For SSM, which knows no idempotent SendCommand: a call that may have worked is looked for first."""
 
@@ -39,16 +43,31 @@ def handler(event: object, context: Any) -> Json:
 
 
 def _step(event: Json, known: Settings) -> Json:
-    """One step of an execution, which alone works on the deployment."""
-    deployer = Deployer(Aws(_connect(known)), known, str(event["execution"]))
-    deployment_id = str(event["deployment_id"])
-    if event["step"] == "plan":
+    """One step of an execution, which alone works on the deployment of its name."""
+    step = event["step"]
+    if not isinstance(step, str) or step not in _STEPS:
+        raise RequestError(f"There is no step {step!r:.60}.")
+    if set(event) != (members := {"deployment_id", "execution", "step", *_STEPS[step]}):
+        raise RequestError(f"A step {step} has {', '.join(sorted(members))}, and nothing else.")
+    deployment_id = request.named(event["deployment_id"])
+    if event["execution"] != known.execution_arn(deployment_id):
+        raise RequestError(f"execution: only {known.execution_arn(deployment_id)} makes this step.")
+    deployer = Deployer(Aws(_connect(known)), known, event["execution"])
+    if step == "plan":
         return deployer.start(event["payload"], deployment_id)
-    if event["step"] == "advance":
+    if step == "advance":
         return deployer.advance(deployment_id)
-    if event["step"] == "abandon":
-        return deployer.abandon(deployment_id, str(event["error"])[:2000])
-    raise RequestError(f"There is no step {event['step']!r:.60}.")
+    return deployer.abandon(deployment_id, _told(event["failure"]))
+
+
+def _told(failure: Any) -> str:
+    """An error of a step as people read it: Lambda tells a function's own as JSON, with its stack."""
+    if not isinstance(failure, dict) or "Error" not in failure:
+        raise RequestError("failure: must have Error and Cause, as Step Functions gives them.")
+    cause = failure.get("Cause", "no cause told")
+    with suppress(KeyError, TypeError, ValueError):
+        cause = json.loads(cause)["errorMessage"]
+    return f"{failure['Error']}: {cause}"[:2000]
 
 
 def _begin(payload: Json, known: Settings) -> Json:
@@ -72,29 +91,32 @@ def _begin(payload: Json, known: Settings) -> Json:
 
 def _connect(known: Settings) -> Connect:
     """Clients by the function's own role at home, and by the orchestration role elsewhere."""
-    sessions: dict[str, boto3.Session] = {}
+    granted: dict[str, dict[str, str]] = {}
 
     def connect(service: str, account_id: str, region: str) -> Any:
-        at_home = service in {"dynamodb", "stepfunctions"}
-        if at_home:
+        if service in {"dynamodb", "stepfunctions"}:
             return boto3.client(service, region_name=region, config=_CONFIG)
-        if account_id not in sessions:
-            sessions[account_id] = _assumed(known, account_id)
+        if account_id not in granted:
+            granted[account_id] = _assumed(known, account_id)
         config = _ONCE if service == "ssm" else _CONFIG
-        return sessions[account_id].client(service, region_name=region, config=config)
+        # Of one session, which reads AWS's models once: they are most of what a step costs.
+        return boto3.client(service, region_name=region, config=config, **granted[account_id])
 
     return connect
 
 
-def _assumed(known: Settings, account_id: str) -> boto3.Session:
+def _assumed(known: Settings, account_id: str) -> dict[str, str]:
+    """Credentials of an account's orchestration role, as boto3 takes them."""
     sts = Aws(lambda *_: boto3.client("sts", region_name=known.recovery_region, config=_CONFIG))
-    granted = sts.call(
+    given = sts.call(
         ("sts", account_id, known.recovery_region),
         "assume_role",
         RoleArn=known.role_arn(account_id),
         RoleSessionName="drs-agent-deployer",
         ExternalId=known.external_ids[account_id],
     )["Credentials"]
-    return boto3.Session(
-        granted["AccessKeyId"], granted["SecretAccessKey"], granted["SessionToken"]
-    )
+    return {
+        "aws_access_key_id": given["AccessKeyId"],
+        "aws_secret_access_key": given["SecretAccessKey"],
+        "aws_session_token": given["SessionToken"],
+    }

@@ -109,7 +109,7 @@ class Records:
         return {record["part"]: record for record in map(_unpacked, found)}
 
     def take(self, deployment: Json, owner: str, seconds: float) -> None:
-        """Makes `owner` the one who works on a deployment for so long; raises BusyError.
+        """Makes `owner` the one who works on a deployment for so long; raises BusyError, TransientError.
 
         Who works on it already may take it again.
         """
@@ -121,7 +121,8 @@ class Records:
             )
         deployment |= {"owner": owner, "owned_until": now + int(seconds)}
         if not self.put(deployment):
-            raise BusyError(f"Somebody else has just begun to work on {name(deployment)}.")
+            # Who begins to work on it, or cancels it: another look tells.
+            raise TransientError(f"{name(deployment)}: somebody has just changed it.", "Contention")
 
 
 def name(deployment: Json) -> str:

@@ -16,8 +16,8 @@ from agent_deployer.settings import Settings
 
 Json = dict[str, Any]
 
-LARGEST = 256 * 1024
-"""Bytes of a payload: what the state machine takes as its input."""
+LARGEST = 250_000
+"""Characters of a payload: the state machine takes 262,144 as its input, and hands it on with more."""
 
 POLL_SECONDS = 30
 
@@ -68,10 +68,11 @@ def parse(payload: object, settings: Settings) -> Request:
     """The request that a payload makes; raises RequestError, which names what is wrong in it."""
     try:
         size = len(json.dumps(payload))
+        json.dumps(payload, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"The payload is no JSON: {error}.") from error
     if size > LARGEST:
-        raise RequestError(f"The payload has {size:,} bytes; {LARGEST:,} is the most.")
+        raise RequestError(f"The payload has {size:,} characters; {LARGEST:,} is the most.")
     if not isinstance(payload, dict):
         raise RequestError("The payload must be an object.")
     pattern = payload.get("deployment_pattern")
@@ -100,6 +101,12 @@ def parse(payload: object, settings: Settings) -> Request:
         **payload.get("concurrency", {}),
         **{name: payload[name] for name in options if name in payload},
     )
+
+
+def named(deployment_id: object) -> str:
+    """A deployment's name, if it can be one; raises RequestError."""
+    _check(deployment_id, _schema()["$defs"]["deployment_id"], "deployment_id")
+    return str(deployment_id)
 
 
 _NARROWING = ("waves", "selectors", "concurrency")
@@ -213,6 +220,6 @@ def _check_one_of(value: object, choices: list[Json], where: str) -> None:
     """Holds a value against the one choice that its pattern names."""
     found = value.get("deployment_pattern") if isinstance(value, dict) else None
     named = {each["$ref"].rpartition("/")[2]: each for each in choices}
-    if found not in named:
+    if not isinstance(found, str) or found not in named:
         raise RequestError(f"{where}.deployment_pattern must be one of {', '.join(named)}.")
     _check(value, named[found], where)

@@ -38,6 +38,10 @@ class Settings:
             f"drs-agent-deployer-{self.environment}"
         )
 
+    def execution_arn(self, name: str) -> str:
+        """The state machine's execution of a name."""
+        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
     @property
     def cross_account_document(self) -> str:
         """The document of module `cross-account-agent-document`."""
