@@ -88,14 +88,16 @@ def test_no_values(checkout: Path, validator: Validator) -> None:
     assert "missing" in done.stderr
 
 
-def test_no_terraform(checkout: Path, validator: Validator) -> None:
+def test_no_terraform(checkout: Path, validator: Validator, running: Embedded) -> None:
     done = validator("plan", "staging", PATH="/nowhere")
     assert done.returncode == 2
     assert "no `terraform` on PATH" in done.stderr
     assert not (checkout / "build/staging/plan/report.json").exists()
 
 
-def test_a_failing_terraform_leaves_no_old_report(checkout: Path, validator: Validator) -> None:
+def test_a_failing_terraform_leaves_no_old_report(
+    checkout: Path, validator: Validator, running: Embedded
+) -> None:
     stale = checkout / "build/staging/plan/report.json"
     stale.parent.mkdir(parents=True)
     stale.write_text('{"verdict": "holds"}')

@@ -16,10 +16,10 @@ from validator.sources import tfvars
 pytestmark = pytest.mark.slow
 
 
-def begun(checkout: Path, command: str, until: str) -> "subprocess.Popen[str]":
+def begun(checkout: Path, command: str, *options: str, until: str) -> "subprocess.Popen[str]":
     """A command on env staging that runs, and has just said `until`."""
     process = subprocess.Popen(
-        [str(ROOT / ".venv/bin/validator"), command, "staging"], cwd=checkout,
+        [str(ROOT / ".venv/bin/validator"), command, "staging", *options], cwd=checkout,
         env={**os.environ, "CLOUD": "embedded"}, stderr=subprocess.PIPE, text=True,
         stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
@@ -44,11 +44,19 @@ def ended(process: "subprocess.Popen[str]", checkout: Path) -> str:
     return said
 
 
+MOMENTS = [
+    ("planning, with checkov beside it", signal.SIGINT, (), "terraform plan"),
+    ("initialising", signal.SIGHUP, ("--skip-checkov",), "terraform init"),
+]
+
+
 @pytest.mark.parametrize(
-    ("number", "step"), [(signal.SIGINT, "terraform plan"), (signal.SIGHUP, "terraform init")]
+    ("number", "options", "step"), [m[1:] for m in MOMENTS], ids=[m[0] for m in MOMENTS]
 )
-def test_an_interrupted_plan_leaves_nothing_behind(checkout: Path, number: int, step: str) -> None:
-    process = begun(checkout, "plan", until=step)
+def test_an_interrupted_plan_leaves_nothing_behind(
+    checkout: Path, number: int, options: tuple[str, ...], step: str
+) -> None:
+    process = begun(checkout, "plan", *options, until=step)
     process.send_signal(number)
     assert ended(process, checkout).count("Interrupted") == 1
     assert not list((checkout / "build/staging/plan").glob("*report*"))

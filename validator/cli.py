@@ -808,13 +808,12 @@ def _deployed(
     progress: "Progress",
 ) -> str:
     """Does what is asked for with a deployment, and returns its id."""
+    from validator.reports import deploying
 
     told: list[str] = []
 
     def tell(so_far: dict[str, Any]) -> None:
-        counts = ", ".join(f"{number} {state}" for state, number in so_far["counts"].items())
-        failed = "".join(f"; {e['instance']}: {e['reason']}" for e in so_far.get("errors", ())[-1:])
-        line = f"{so_far['deployment_id']} {so_far['status']} {counts}{failed}".rstrip()
+        line = deploying.to_line(so_far)
         if told[-1:] != [line]:
             progress.step(line)
             told.append(line)

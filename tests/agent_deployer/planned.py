@@ -120,7 +120,10 @@ class Planned(Fleet):
 
     def ended(self, execution: str, seconds: float = 120) -> Json:
         """An execution, once it has ended."""
-        states, until = self.client("stepfunctions", self.home, RECOVERY), time.monotonic() + seconds
+        states, until = (
+            self.client("stepfunctions", self.home, RECOVERY),
+            time.monotonic() + seconds,
+        )
         while (seen := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < until, f"{execution} did not end"
             time.sleep(0.1)

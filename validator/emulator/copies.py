@@ -24,9 +24,6 @@ from validator.emulator.calls import Json
 
 Announce = Callable[[Json], None]
 
-after_fork: list[Callable[[], None]] = []
-"""What a copy does before it serves. Whoever has threads, locks, pipes or programs lets go of them here."""
-
 _PATIENCE_SECONDS = 30.0
 _QUIET_SECONDS = 0.5
 
@@ -151,8 +148,6 @@ def _live(line: socket.socket, serve: Callable[[Announce], None]) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         gc.freeze()  # what both hold is not copied by looking for garbage in it
-        for each in after_fork:
-            each()
         threading.Thread(target=_end_with, args=(line,), daemon=True).start()
         serve(lambda ready: line.sendall(json.dumps(ready).encode() + b"\n"))
     except Exception:  # nothing may return from here into the original's code

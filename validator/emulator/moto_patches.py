@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from typing import Any
 
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
@@ -70,6 +71,9 @@ quotas: dict[tuple[str, str, str], float] = {}
 
 key_policy_delay = 2.0
 """Seconds for which KMS does not see a role that was just created."""
+
+# That a code is not in botocore's model of STS (AWS answers AccessDenied all the same) helps nobody.
+warnings.filterwarnings("ignore", message=".*does not match an error shape", category=UserWarning)
 
 _management_account = ""
 _role_made: dict[str, float] = {}
