@@ -339,25 +339,29 @@ def configure_events(found: Planned) -> None:
     )
 
 
-def make_machine(found: Planned) -> None:
-    """Makes the state machine, or makes it anew; its definition is the planned one, with less waiting."""
+def make_machine(found: Planned, retries: int | None = None) -> None:
+    """Makes the state machine, or changes it: as planned, with shorter waits and so many retries."""
     values = found.one("aws_sfn_state_machine").values
     definition = json.loads(values["definition"])
     for state in definition["States"].values():
         for retry in state.get("Retry", ()):
             retry |= {"BackoffRate": 1, "IntervalSeconds": 1}
+            if retries is not None:
+                retry["MaxAttempts"] = retries
     (logging,) = values["logging_configuration"]
     group = found.one("aws_cloudwatch_log_group", name="machine").values["name"]
     arn = f"arn:aws:logs:{RECOVERY}:{found.home}:log-group:{group}:*"
     states = found.client("stepfunctions", found.home, RECOVERY)
-    states.create_state_machine(
-        name=values["name"],
-        definition=json.dumps(definition),
-        loggingConfiguration={
+    same = {
+        "definition": json.dumps(definition),
+        "loggingConfiguration": {
             "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}],
             "includeExecutionData": logging["include_execution_data"],
             "level": logging["level"],
         },
-        roleArn=_role_arn(found, "machine"),
-        type=values["type"],
-    )
+        "roleArn": _role_arn(found, "machine"),
+    }
+    if any(each["name"] == values["name"] for each in states.list_state_machines()["stateMachines"]):
+        states.update_state_machine(stateMachineArn=found.machine, **same)
+    else:
+        states.create_state_machine(name=values["name"], type=values["type"], **same)
