@@ -6,7 +6,7 @@ roles and logs, is put together from names.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,11 +118,12 @@ class Planned(Fleet):
             raise Refusal(said["errorType"], said["errorMessage"])
         return dict(said)
 
-    def ended(self, execution: str, seconds: float = 120) -> Json:
+    def ended(self, execution: str, meanwhile: Callable[[], None] = lambda: None) -> Json:
         """An execution, once it has ended."""
-        states, until = self.client("stepfunctions", self.home, RECOVERY), time.monotonic() + seconds
+        states, until = self.client("stepfunctions", self.home, RECOVERY), time.monotonic() + 120
         while (seen := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < until, f"{execution} did not end"
+            meanwhile()
             time.sleep(0.1)
         return dict(seen)
 

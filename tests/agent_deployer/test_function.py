@@ -123,8 +123,7 @@ def test_a_step_that_is_killed_after_any_of_its_writes(deployer: Planned) -> Non
         ids = deployer.run(deployer.target, 1)
         deployer.kill("dynamodb", "PutItem", nth)
         began = deployer.invoke(deployer.payload())
-        until(lambda: deployer.unfinished() == [] or pass_time_of_sending(deployer))
-        ended = deployer.ended(began["execution_arn"])
+        ended = deployer.ended(began["execution_arn"], lambda: pass_time_of_sending(deployer))
         assert ended["status"] == "SUCCEEDED", f"killed after write {nth}: {ended}"
         assert deployer.sent_to(ids) == ids, f"killed after write {nth}"
         assert deployer.replicating(deployer.target) == ids
