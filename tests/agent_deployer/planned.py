@@ -6,7 +6,7 @@ roles and logs, is put together from names.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,14 +118,12 @@ class Planned(Fleet):
             raise Refusal(said["errorType"], said["errorMessage"])
         return dict(said)
 
-    def ended(self, execution: str, seconds: float = 120) -> Json:
+    def ended(self, execution: str, meanwhile: Callable[[], None] = lambda: None) -> Json:
         """An execution, once it has ended."""
-        states, until = (
-            self.client("stepfunctions", self.home, RECOVERY),
-            time.monotonic() + seconds,
-        )
+        states, until = self.client("stepfunctions", self.home, RECOVERY), time.monotonic() + 120
         while (seen := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < until, f"{execution} did not end"
+            meanwhile()
             time.sleep(0.1)
         return dict(seen)
 
@@ -342,25 +340,31 @@ def configure_events(found: Planned) -> None:
     )
 
 
-def make_machine(found: Planned) -> None:
-    """Makes the state machine, or makes it anew; its definition is the planned one, with less waiting."""
+def make_machine(found: Planned, retries: int | None = None) -> None:
+    """Makes the state machine, or changes it: as planned, with shorter waits and so many retries."""
     values = found.one("aws_sfn_state_machine").values
     definition = json.loads(values["definition"])
     for state in definition["States"].values():
         for retry in state.get("Retry", ()):
             retry |= {"BackoffRate": 1, "IntervalSeconds": 1}
+            if retries is not None:
+                retry["MaxAttempts"] = retries
     (logging,) = values["logging_configuration"]
     group = found.one("aws_cloudwatch_log_group", name="machine").values["name"]
     arn = f"arn:aws:logs:{RECOVERY}:{found.home}:log-group:{group}:*"
     states = found.client("stepfunctions", found.home, RECOVERY)
-    states.create_state_machine(
-        name=values["name"],
-        definition=json.dumps(definition),
-        loggingConfiguration={
+    same = {
+        "definition": json.dumps(definition),
+        "loggingConfiguration": {
             "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}],
             "includeExecutionData": logging["include_execution_data"],
             "level": logging["level"],
         },
-        roleArn=_role_arn(found, "machine"),
-        type=values["type"],
-    )
+        "roleArn": _role_arn(found, "machine"),
+    }
+    if any(
+        each["name"] == values["name"] for each in states.list_state_machines()["stateMachines"]
+    ):
+        states.update_state_machine(stateMachineArn=found.machine, **same)
+    else:
+        states.create_state_machine(name=values["name"], type=values["type"], **same)
