@@ -16,7 +16,6 @@ from botocore.session import get_session
 
 from tests.agent_deployer.estates import RECOVERY, SOURCE
 from tests.agent_deployer.planned import Planned, Refusal, make_machine, part
-from tests.conftest import Embedded
 
 pytestmark = pytest.mark.slow
 
