@@ -265,23 +265,44 @@ def _resources(module: Json, accounts: dict[str, str]) -> Iterator[Resource]:
 
 def _make_roles(found: Planned) -> None:
     for role in found.of("aws_iam_role"):
-        found.client("iam", role.account).create_role(
-            RoleName=role.values["name"],
-            Path=role.values["path"],
-            AssumeRolePolicyDocument=role.values["assume_role_policy"],
-        )
-    for policy in found.of("aws_iam_role_policy"):
-        put_policy(found, policy, policy.values["policy"])
-    for attached in found.of("aws_iam_role_policy_attachment"):
-        found.client("iam", attached.account).attach_role_policy(
-            RoleName=attached.values["role"], PolicyArn=attached.values["policy_arn"]
-        )
+        make_role(found, role)
     for profile in found.of("aws_iam_instance_profile"):
         iam, name = found.client("iam", profile.account), profile.values["name"]
         iam.create_instance_profile(InstanceProfileName=name, Path=profile.values["path"])
         iam.add_role_to_instance_profile(
             InstanceProfileName=name, RoleName=profile.values["role"]
         )  # fmt: skip
+
+
+def make_role(found: Planned, role: Resource) -> None:
+    """Makes a planned role, with its policies."""
+    iam, name = found.client("iam", role.account), role.values["name"]
+    iam.create_role(
+        RoleName=name,
+        Path=role.values["path"],
+        AssumeRolePolicyDocument=role.values["assume_role_policy"],
+    )
+    for policy in _of_role(found, role, "aws_iam_role_policy"):
+        put_policy(found, policy, policy.values["policy"])
+    for attached in _of_role(found, role, "aws_iam_role_policy_attachment"):
+        iam.attach_role_policy(RoleName=name, PolicyArn=attached.values["policy_arn"])
+
+
+def take_role_away(found: Planned, role: Resource) -> None:
+    """Deletes a planned role, with its policies."""
+    iam, name = found.client("iam", role.account), role.values["name"]
+    for policy in _of_role(found, role, "aws_iam_role_policy"):
+        iam.delete_role_policy(RoleName=name, PolicyName=policy.values["name"])
+    for attached in _of_role(found, role, "aws_iam_role_policy_attachment"):
+        iam.detach_role_policy(RoleName=name, PolicyArn=attached.values["policy_arn"])
+    iam.delete_role(RoleName=name)
+
+
+def _of_role(found: Planned, role: Resource, kind: str) -> list[Resource]:
+    name, account = role.values["name"], role.account
+    return [
+        each for each in found.of(kind) if (each.values["role"], each.account) == (name, account)
+    ]
 
 
 def put_policy(found: Planned, policy: Resource, document: str) -> None:
@@ -345,6 +366,9 @@ def make_machine(found: Planned, retries: int | None = None) -> None:
     values = found.one("aws_sfn_state_machine").values
     definition = json.loads(values["definition"])
     for state in definition["States"].values():
+        if state["Type"] == "Wait":
+            del state["SecondsPath"]
+            state["Seconds"] = 1
         for retry in state.get("Retry", ()):
             retry |= {"BackoffRate": 1, "IntervalSeconds": 1}
             if retries is not None:
