@@ -6,7 +6,7 @@ roles and logs, is put together from names.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,14 +118,12 @@ class Planned(Fleet):
             raise Refusal(said["errorType"], said["errorMessage"])
         return dict(said)
 
-    def ended(self, execution: str, seconds: float = 120) -> Json:
+    def ended(self, execution: str, meanwhile: Callable[[], None] = lambda: None) -> Json:
         """An execution, once it has ended."""
-        states, until = (
-            self.client("stepfunctions", self.home, RECOVERY),
-            time.monotonic() + seconds,
-        )
+        states, until = self.client("stepfunctions", self.home, RECOVERY), time.monotonic() + 120
         while (seen := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < until, f"{execution} did not end"
+            meanwhile()
             time.sleep(0.1)
         return dict(seen)
 
@@ -267,23 +265,44 @@ def _resources(module: Json, accounts: dict[str, str]) -> Iterator[Resource]:
 
 def _make_roles(found: Planned) -> None:
     for role in found.of("aws_iam_role"):
-        found.client("iam", role.account).create_role(
-            RoleName=role.values["name"],
-            Path=role.values["path"],
-            AssumeRolePolicyDocument=role.values["assume_role_policy"],
-        )
-    for policy in found.of("aws_iam_role_policy"):
-        put_policy(found, policy, policy.values["policy"])
-    for attached in found.of("aws_iam_role_policy_attachment"):
-        found.client("iam", attached.account).attach_role_policy(
-            RoleName=attached.values["role"], PolicyArn=attached.values["policy_arn"]
-        )
+        make_role(found, role)
     for profile in found.of("aws_iam_instance_profile"):
         iam, name = found.client("iam", profile.account), profile.values["name"]
         iam.create_instance_profile(InstanceProfileName=name, Path=profile.values["path"])
         iam.add_role_to_instance_profile(
             InstanceProfileName=name, RoleName=profile.values["role"]
         )  # fmt: skip
+
+
+def make_role(found: Planned, role: Resource) -> None:
+    """Makes a planned role, with its policies."""
+    iam, name = found.client("iam", role.account), role.values["name"]
+    iam.create_role(
+        RoleName=name,
+        Path=role.values["path"],
+        AssumeRolePolicyDocument=role.values["assume_role_policy"],
+    )
+    for policy in _of_role(found, role, "aws_iam_role_policy"):
+        put_policy(found, policy, policy.values["policy"])
+    for attached in _of_role(found, role, "aws_iam_role_policy_attachment"):
+        iam.attach_role_policy(RoleName=name, PolicyArn=attached.values["policy_arn"])
+
+
+def take_role_away(found: Planned, role: Resource) -> None:
+    """Deletes a planned role, with its policies."""
+    iam, name = found.client("iam", role.account), role.values["name"]
+    for policy in _of_role(found, role, "aws_iam_role_policy"):
+        iam.delete_role_policy(RoleName=name, PolicyName=policy.values["name"])
+    for attached in _of_role(found, role, "aws_iam_role_policy_attachment"):
+        iam.detach_role_policy(RoleName=name, PolicyArn=attached.values["policy_arn"])
+    iam.delete_role(RoleName=name)
+
+
+def _of_role(found: Planned, role: Resource, kind: str) -> list[Resource]:
+    name, account = role.values["name"], role.account
+    return [
+        each for each in found.of(kind) if (each.values["role"], each.account) == (name, account)
+    ]
 
 
 def put_policy(found: Planned, policy: Resource, document: str) -> None:
@@ -342,25 +361,34 @@ def configure_events(found: Planned) -> None:
     )
 
 
-def make_machine(found: Planned) -> None:
-    """Makes the state machine, or makes it anew; its definition is the planned one, with less waiting."""
+def make_machine(found: Planned, retries: int | None = None) -> None:
+    """Makes the state machine, or changes it: as planned, with shorter waits and so many retries."""
     values = found.one("aws_sfn_state_machine").values
     definition = json.loads(values["definition"])
     for state in definition["States"].values():
+        if state["Type"] == "Wait":
+            del state["SecondsPath"]
+            state["Seconds"] = 1
         for retry in state.get("Retry", ()):
             retry |= {"BackoffRate": 1, "IntervalSeconds": 1}
+            if retries is not None:
+                retry["MaxAttempts"] = retries
     (logging,) = values["logging_configuration"]
     group = found.one("aws_cloudwatch_log_group", name="machine").values["name"]
     arn = f"arn:aws:logs:{RECOVERY}:{found.home}:log-group:{group}:*"
     states = found.client("stepfunctions", found.home, RECOVERY)
-    states.create_state_machine(
-        name=values["name"],
-        definition=json.dumps(definition),
-        loggingConfiguration={
+    same = {
+        "definition": json.dumps(definition),
+        "loggingConfiguration": {
             "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}],
             "includeExecutionData": logging["include_execution_data"],
             "level": logging["level"],
         },
-        roleArn=_role_arn(found, "machine"),
-        type=values["type"],
-    )
+        "roleArn": _role_arn(found, "machine"),
+    }
+    if any(
+        each["name"] == values["name"] for each in states.list_state_machines()["stateMachines"]
+    ):
+        states.update_state_machine(stateMachineArn=found.machine, **same)
+    else:
+        states.create_state_machine(name=values["name"], type=values["type"], **same)

@@ -598,6 +598,8 @@ def test_a_script_of_windows_that_installs() -> None:
     for line in (
         f".\\AwsReplicationWindowsInstaller.exe --region {REGION} --no-prompt",
         f"$r = '{REGION}'\n& C:\\Temp\\AwsReplicationWindowsInstaller.exe --region $r --no-prompt",
+        "$i = Join-Path $env:TEMP 'AwsReplicationWindowsInstaller.exe'\n"
+        f"& $i --region {REGION} --no-prompt",
         "Start-Process -FilePath .\\AwsReplicationWindowsInstaller.exe -ArgumentList "
         f"'--region {REGION} --no-prompt' -Wait",
     ):

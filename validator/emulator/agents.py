@@ -126,6 +126,8 @@ def _commands(script: str, powershell: bool) -> Iterator[list[str]]:
             if any(each in line.lower() for each in _INSTALLERS):
                 raise
             continue
+        if powershell and words[2:3] == ["Join-Path"] and len(words) == 5:
+            words[2:] = ["\\".join(words[3:])]
         if setting and len(words) == (3 if powershell else 1):
             known[setting[1]] = words[-1].removeprefix(f"{setting[1]}=")
             continue

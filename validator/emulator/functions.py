@@ -161,10 +161,11 @@ class _Process:
 
     def alive(self) -> bool:
         """True if it still runs; one that ended stays a zombie, so that its number is nobody else's."""
-        if self._popen.returncode is not None:
-            return False
-        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self._popen.pid, ended) is None
+        with self._ending:  # whoever kills it takes the zombie away as well
+            if self._popen.returncode is not None:
+                return False
+            ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._popen.pid, ended) is None
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
