@@ -16,7 +16,6 @@ from botocore.session import get_session
 
 from tests.agent_deployer.estates import RECOVERY, SOURCE
 from tests.agent_deployer.planned import Planned, Refusal, make_machine, part
-from tests.conftest import Embedded
 
 pytestmark = pytest.mark.slow
 
@@ -370,7 +369,10 @@ def hostile(deployer: Planned) -> dict[str, tuple[object, str]]:
             {"step": "abandon", **step, "failure": {"Error": "x", "Cause": "y"}},
             "is no deployment",
         ),
-        "a step that failed of nothing": ({"step": "abandon", **step, "failure": "x"}, "failure: must"),
+        "a step that failed of nothing": (
+            {"step": "abandon", **step, "failure": "x"},
+            "failure: must",
+        ),
         "an unknown step": ({"step": "erase"}, "There is no step 'erase'"),
         "a step that is no text": ({"step": ["plan"]}, "There is no step"),
     }
@@ -399,9 +401,7 @@ def test_a_hostile_payload_is_refused_and_leaves_nothing(
     ],
     ids=["10 MB", "not JSON"],
 )
-def test_lambda_itself_refuses(
-    deployer: Planned, payload: bytes, code: str, status: int
-) -> None:
+def test_lambda_itself_refuses(deployer: Planned, payload: bytes, code: str, status: int) -> None:
     with pytest.raises(ClientError) as caught:
         deployer.invoke(payload)
     answer = caught.value.response
@@ -419,7 +419,10 @@ def test_a_hostile_execution_ends_by_name(deployer: Planned, subtests: pytest.Su
         "a step": ({"step": "advance", "deployment_id": "x", "execution": "y"}, pattern),
         "a text": ("text", "must be an object"),
         "a dry run": ({**own, "dry_run": True}, "dry_run: nothing is deployed"),
-        "another's name": ({**own, "deployment_id": "another"}, "deployment_id: this is deployment"),
+        "another's name": (
+            {**own, "deployment_id": "another"},
+            "deployment_id: this is deployment",
+        ),
     }
     for why, (payload, said) in (chosen | more).items():
         with subtests.test(why):

@@ -164,7 +164,10 @@ def test_no_permission_of_the_machine_can_be_left_out(
 
 def test_what_nobody_waits_for_is_left_in_the_queue(deployer: Planned) -> None:
     """Lambda asks for the permission when it is told of the queue, and uses it when an event fails."""
-    sqs, name = deployer.client("sqs", deployer.home, RECOVERY), deployer.one("aws_sqs_queue").values["name"]
+    sqs, name = (
+        deployer.client("sqs", deployer.home, RECOVERY),
+        deployer.one("aws_sqs_queue").values["name"],
+    )
     queue = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     policy = deployer.one("aws_iam_role_policy", "_agent_deployer", "function")
     (permission,) = (p for p in permissions(policy) if p.action.startswith("sqs:"))

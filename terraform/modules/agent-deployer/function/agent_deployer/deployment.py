@@ -125,7 +125,9 @@ class Deployer:
         deployment = parts["deployment"]
         if deployment["status"] not in ENDED:
             if deployment["owner"] != self._owner:
-                raise BusyError(f"Deployment {deployment_id} is worked on by {deployment['owner']}.")
+                raise BusyError(
+                    f"Deployment {deployment_id} is worked on by {deployment['owner']}."
+                )
             self._end(parts, "failed", error)
         return _progress(parts)
 
