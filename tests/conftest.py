@@ -10,7 +10,8 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,37 +113,49 @@ def ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[Embedded]:
-    """An embedded AWS for the tests of one module."""
+_of_the_run = ExitStack()
+_shared: dict[str, str] = {}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """All workers of a run copy one embedded AWS, which lives as long as the process above them."""
+    if not _shared:
+        _shared["untouched"] = _of_the_run.enter_context(emulator.started(ORCHESTRATION)).url
+    node.workerinput |= _shared
+
+
+def pytest_unconfigure() -> None:
+    """Nothing of a run stays."""
+    _of_the_run.close()
+
+
+@pytest.fixture(scope="session")
+def untouched(request: pytest.FixtureRequest) -> Iterator[Embedded]:
+    """The embedded AWS of this run: to copy, which takes a tenth of a second, and not to touch."""
+    given = getattr(request.config, "workerinput", {}).get("untouched")
+    if given is not None:
+        yield Embedded(given)
+        return
     with emulator.started(ORCHESTRATION) as running:
         yield Embedded(running.url)
 
 
-def plan_document(folder: Path) -> Any:
-    """The plan of env staging as Terraform shows it, made in a copy of the code in `folder`."""
-    shutil.copytree(ROOT / "terraform", folder / "terraform")
-    done = run_validator(folder, "plan", "staging")
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr)
-    env = project.find("staging", folder)
-    return terraform.WorkingDirectory(
-        env.directory, env.build("terraform"), dict(os.environ), folder / "build"
-    ).show(env.plan_file)
+@contextmanager
+def copied(original: Embedded) -> Iterator[Embedded]:
+    """A copy of an embedded AWS, as long as the context lives."""
+    made = original.door("fork")
+    try:
+        yield Embedded(made["url"])
+    finally:
+        original.door("fork", {"id": made["id"]}, method="DELETE")
 
 
-@pytest.fixture(scope="session")
-def planned_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`plan_document`, made once for all processes of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    file = shared / "planned.json"
-    with (shared / "planned.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not file.exists():
-            made = json.dumps(plan_document(tmp_path_factory.mktemp("planned")))
-            file.write_text(made)
-    return json.loads(file.read_text())
+@pytest.fixture(scope="module")
+def embedded(untouched: Embedded) -> Iterator[Embedded]:
+    """An embedded AWS for the tests of one module."""
+    with copied(untouched) as embedded:
+        yield embedded
 
 
 @pytest.fixture
@@ -183,17 +196,120 @@ def validator(checkout: Path) -> Validator:
     return functools.partial(run_validator, checkout)
 
 
-@contextmanager
-def serving(checkout: Path) -> Iterator[Embedded]:
-    """An embedded AWS that a checkout's commands use as long as the context lives."""
-    with emulator.started(ORCHESTRATION) as started:
-        (checkout / "build").mkdir(exist_ok=True)
-        (checkout / "build/emulator.json").write_text(json.dumps({"url": started.url}))
-        yield Embedded(started.url)
+def use(checkout: Path, embedded: Embedded) -> None:
+    """From now on the commands of a checkout use this embedded AWS."""
+    (checkout / "build").mkdir(exist_ok=True)
+    (checkout / "build/emulator.json").write_text(json.dumps({"url": embedded.url}))
 
 
 @pytest.fixture
-def running(checkout: Path) -> Iterator[Embedded]:
+def running(checkout: Path, untouched: Embedded) -> Iterator[Embedded]:
     """An embedded AWS for this test's checkout."""
-    with serving(checkout) as embedded:
+    with copied(untouched) as embedded:
+        use(checkout, embedded)
+        yield embedded
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Env staging after a command, made once for a whole test run: to copy, and not to touch."""
+
+    checkout: Path
+    embedded: Embedded
+    said: str
+    """What the last plan of it said."""
+
+    def document(self) -> Any:
+        """The last plan of it, as Terraform shows it."""
+        return json.loads((self.checkout / "plan.json").read_text())
+
+    def fill(self, folder: Path, embedded: Embedded) -> None:
+        """Makes a folder a copy of its checkout that uses another AWS, a copy of its own."""
+        # Terraform's own data has the provider as a link.
+        shutil.copytree(self.checkout, folder, symlinks=True, dirs_exist_ok=True)
+        use(folder, embedded)
+        saved = folder / "build/staging/plan/saved.json"
+        cloud = f"embedded {embedded.door('health', method='GET')['id']}"
+        saved.write_text(json.dumps({**json.loads(saved.read_text()), "cloud": cloud}))
+
+    @contextmanager
+    def copied(self, folder: Path) -> Iterator[Embedded]:
+        """A copy of its embedded AWS, which `folder`, then a copy of its checkout, uses."""
+        with copied(self.embedded) as embedded:
+            self.fill(folder, embedded)
+            yield embedded
+
+
+def once(
+    factory: pytest.TempPathFactory,
+    name: str,
+    original: Embedded,
+    make: Callable[[Path, Embedded], str],
+) -> Stage:
+    """The stage that `make` makes in a folder and a copy of an AWS, once for all processes of a run.
+
+    Nobody ends the copy: it ends with the run.
+    """
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, record = shared / name, shared / f"{name}.json"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            embedded = Embedded(original.door("fork")["url"])
+            record.write_text(json.dumps([embedded.url, make(folder, embedded)]))
+    url, said = json.loads(record.read_text())
+    return Stage(folder, Embedded(url), said)
+
+
+def planned(checkout: Path) -> str:
+    """What a plan of env staging says; Terraform's own words are then in plan.json."""
+    done = run_validator(checkout, "plan", "staging")
+    assert done.returncode == 0, done.stdout + done.stderr
+    env = project.find("staging", checkout)
+    at = terraform.WorkingDirectory(
+        env.directory, env.build("terraform"), dict(os.environ), checkout / "build"
+    )
+    (checkout / "plan.json").write_text(json.dumps(at.show(env.plan_file)))
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def planned_stage(tmp_path_factory: pytest.TempPathFactory, untouched: Embedded) -> Stage:
+    """Env staging with a saved plan, on an AWS with nothing of it but the bucket for the state."""
+
+    def make(folder: Path, embedded: Embedded) -> str:
+        shutil.copytree(ROOT / "terraform", folder / "terraform")
+        use(folder, embedded)
+        return planned(folder)
+
+    return once(tmp_path_factory, "planned", untouched, make)
+
+
+@pytest.fixture(scope="session")
+def applied_stage(tmp_path_factory: pytest.TempPathFactory, planned_stage: Stage) -> Stage:
+    """Env staging as applied, with no servers yet, and a second plan of it."""
+
+    def make(folder: Path, embedded: Embedded) -> str:
+        planned_stage.fill(folder, embedded)
+        done = run_validator(folder, "apply", "staging")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return planned(folder)
+
+    return once(tmp_path_factory, "applied", planned_stage.embedded, make)
+
+
+@pytest.fixture
+def planned_here(checkout: Path, planned_stage: Stage) -> Iterator[Embedded]:
+    """The embedded AWS of this test's checkout, where env staging is planned."""
+    with planned_stage.copied(checkout) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def applied_here(checkout: Path, applied_stage: Stage) -> Iterator[Embedded]:
+    """The embedded AWS of this test's checkout, where env staging is applied."""
+    with applied_stage.copied(checkout) as embedded:
         yield embedded

@@ -31,6 +31,8 @@ PLACED = "resources-land-in-their-declared-account"
 HELD = "provider-is-held-to-one-account"
 ASSUMES = "provider-assumes-a-role-of-its-account"
 ROLES = "accounts-have-their-roles"
+DEPLOYED, TRACKED = "agent-deployer-is-deployed", "deployments-are-tracked"
+ASSUMED = "assume-role-is-bounded"
 
 TFVARS = f"envs/{ENV}/estate.auto.tfvars"
 TARGET_TF, STAGING_TF, ORCHESTRATION_TF = (
@@ -45,6 +47,10 @@ FLOW_LOG = "modules/staging-area/flow_log.tf"
 AGENT = "modules/agent-instance-profile/role.tf"
 DEPLOYER, DEPLOYER_MAY = (f"modules/orchestration-role/{n}.tf" for n in ("role", "permissions"))
 CONTINUOUS = "modules/continuous-verification/role.tf"
+FUNCTION, FUNCTION_MAY, FUNCTION_ROLE, MACHINE, TABLE = (
+    f"modules/agent-deployer/{n}.tf"
+    for n in ("function", "permissions", "role", "machine", "table")
+)
 VERIFIER, VERIFIER_MAY = (f"modules/verifier-role/{n}.tf" for n in ("role", "permissions"))
 
 
@@ -167,6 +173,8 @@ CONDITIONS = [
     (CONTINUOUS, "WorkflowWithExternalId", "aws:PrincipalArn", "role-trusts-one-exact-principal"),
     (CONTINUOUS, "WorkflowWithExternalId", "sts:ExternalId", "role-demands-an-external-id"),
     (FLOW_LOG, "FlowLogsOfThisAccount", "aws:SourceAccount", "services-act-for-the-estate-only"),
+    (FUNCTION_MAY, "Deploy", "sts:ExternalId", ASSUMED),
+    (FUNCTION_ROLE, "StateMachine", "aws:SourceArn", "services-act-for-the-estate-only"),
 ]  # fmt: skip
 
 
@@ -232,6 +240,10 @@ PRINCIPALS = [
     (CONTINUOUS, "WorkflowWithExternalId", _ROOT.format(TARGET), "role-trusts-one-exact-principal"),
     (AGENT, "Instances", "*", "role-trusts-one-exact-principal"),
     (AGENT, "Instances", STRANGERS_ROOT, "role-admits-only-the-estate"),
+    (FUNCTION_ROLE, "Function", "*", "role-trusts-one-exact-principal"),
+    (FUNCTION_ROLE, "Function", STRANGERS_ROOT, "role-admits-only-the-estate"),
+    (FUNCTION_ROLE, "StateMachine", "*", "role-trusts-one-exact-principal"),
+    (FUNCTION_ROLE, "StateMachine", STRANGERS_ROOT, "role-admits-only-the-estate"),
     (FLOW_LOG, "FlowLogsOfThisAccount", "*", "role-trusts-one-exact-principal"),
     (FLOW_LOG, "FlowLogsOfThisAccount", STRANGERS_ROOT, "role-admits-only-the-estate"),
 ]  # fmt: skip
@@ -279,7 +291,7 @@ ACTIONS = [
     (TRUST, "DrsActsForTheTarget", '"sts:AssumeRole", ', "", "staging-account-trusts-its-target"),
     (TRUST, "DrsActsForTheTarget", ', "sts:SetSourceIdentity"', "", "staging-account-trusts-its-target"),
     (DEPLOYER_MAY, "Read", '"drs:DescribeSourceServers"', '"drs:*"', "role-names-its-actions"),
-    (DEPLOYER_MAY, "Read", '"ssm:GetCommandInvocation"', '"ssm:SendCommand"', "send-command-is-bounded"),
+    (DEPLOYER_MAY, "Read", '"ssm:ListCommands"', '"ssm:SendCommand"', "send-command-is-bounded"),
     (DEPLOYER_MAY, "Read", '"ec2:DescribeInstances"', '"iam:PassRole"', "pass-role-is-bounded"),
     (DEPLOYER_MAY, "SendTheInstallDocument", '"ssm:SendCommand"', '"ssm:*"', "role-names-its-actions"),
     (DEPLOYER_MAY, "SendToTaggedInstances", '"ssm:SendCommand"', '"*"', "role-names-its-actions"),
@@ -289,6 +301,10 @@ ACTIONS = [
     (VERIFIER_MAY, "ReadRoles", '"iam:GetRolePolicy"', '"iam:*"', "role-names-its-actions"),
     (VERIFIER_MAY, "ReadRoles", '"iam:GetRolePolicy"', '"iam:PassRole"', "pass-role-is-bounded"),
     (FLOW_LOG, "WriteTheFlowLog", '"logs:CreateLogGroup"', '"logs:*"', "role-names-its-actions"),
+    (FUNCTION_MAY, "KeepRecords", '"dynamodb:GetItem"', '"dynamodb:*"', "role-names-its-actions"),
+    (FUNCTION_MAY, "StartDeployments", '"states:StartExecution"', '"sts:AssumeRole"', ASSUMED),
+    (FUNCTION_MAY, "Deploy", '"sts:AssumeRole"', '"sts:*"', "role-names-its-actions"),
+    (FUNCTION_MAY, "MakeSteps", '"lambda:InvokeFunction"', '"lambda:*"', "role-names-its-actions"),
     (FLOW_LOG, "FindTheLogGroup", "actions   =", "not_actions =", "role-names-its-actions"),
 ]  # fmt: skip
 
@@ -326,6 +342,11 @@ STATEMENTS = [
     ("a shell", DEPLOYER_MAY, "SendTheInstallDocument", "AWSDisasterRecovery-InstallDRAgentOnInstance", "AWS-RunShellScript", "send-command-is-bounded"),
     ("any resource", DEPLOYER_MAY, "SendToTaggedInstances", '["arn:aws:ec2:${var.source_region}:${var.account_id}:instance/*"]', '["*"]', "send-command-is-bounded"),
     ("instances tagged otherwise", DEPLOYER_MAY, "SendToTaggedInstances", '"true"', '"false"', "send-command-is-bounded"),
+    ("any role of an account", FUNCTION_MAY, "Deploy", "role/DRSOrchestrationRole-${var.environment}", "role/*", ASSUMED),
+    ("any role at all", FUNCTION_MAY, "Deploy", '["arn:aws:iam::${statement.key}:role/DRSOrchestrationRole-${var.environment}"]', '["*"]', ASSUMED),
+    ("a stranger's role", FUNCTION_MAY, "Deploy", "iam::${statement.key}", f"iam::{STRANGER}", ASSUMED),
+    ("any external id of a deployment", FUNCTION_MAY, "Deploy", '"StringEquals"', '"StringEqualsIfExists"', ASSUMED),
+    ("a state machine of another account", FUNCTION_ROLE, "StateMachine", "[local._machine_arn]", f'["arn:aws:states:us-west-2:{STRANGER}:stateMachine:m"]', "services-act-for-the-estate-only"),
     ("flow logs of another account", FLOW_LOG, "FlowLogsOfThisAccount", "[var.account_id]", f'["{STRANGER}"]', "services-act-for-the-estate-only"),
 ]  # fmt: skip
 
@@ -410,6 +431,17 @@ RESOURCES = [
     ("a way in over UDP", SERVERS, INGRESS, INGRESS.replace('"tcp"', '"udp"'), "agents-reach-port-1500"),
     ("a way in by another port", SERVERS, INGRESS, INGRESS.replace("1500", "443"), "agents-reach-port-1500"),
     ("source servers nowhere", TFVARS, 'source_cidrs           = ["10.0.0.0/8"]', "source_cidrs           = []", "agents-reach-port-1500"),
+    ("no function", FUNCTION, 'resource "aws_lambda_function" "this" {\n', 'resource "aws_lambda_function" "this" {\n  count = 0\n', DEPLOYED),
+    ("a function by another name", FUNCTION, "= local._name\n", '= "deploy-agents"\n', DEPLOYED),
+    ("a function with the state machine's role", FUNCTION, "aws_iam_role.function.arn", "aws_iam_role.machine.arn", DEPLOYED),
+    ("a state machine by another name", MACHINE, "= local._name\n", '= "deploy-agents"\n', DEPLOYED),
+    ("a role of the function by another name", FUNCTION_ROLE, "= local._name\n", '= "drs-deploy-agents"\n', DEPLOYED),
+    ("no table", TABLE, 'resource "aws_dynamodb_table" "this" {\n', 'resource "aws_dynamodb_table" "this" {\n  count = 0\n', TRACKED),
+    ("a table by another name", TABLE, "= local._table\n", '= "deployments"\n', TRACKED),
+    ("a table that anybody may delete", TABLE, "deletion_protection_enabled = true", "deletion_protection_enabled = false", TRACKED),
+    ("a table that says nothing of deletion", TABLE, "  deletion_protection_enabled = true\n", "", TRACKED),
+    ("a table without point-in-time recovery", TABLE, "  point_in_time_recovery {\n    enabled = true", "  point_in_time_recovery {\n    enabled = false", TRACKED),
+    ("a table that says nothing of recovery", TABLE, "  point_in_time_recovery {\n    enabled = true\n  }\n", "", TRACKED),
     ("new disks left out", TEMPLATE, "auto_replicate_new_disks                = true", "auto_replicate_new_disks                = false", "new-disks-are-replicated"),
 ]  # fmt: skip
 
@@ -441,6 +473,9 @@ UNSEEN = [
     ("a key of no resource", TEMPLATE, "= var.key_arn", f'= "arn:aws:kms:us-west-2:{STAGING}:key/1234abcd-12ab-34cd-56ef-1234567890ab"', "staging-account-owns-its-replication-key"),
     ("a security group of no resource", TEMPLATE, "[var.security_group_id]", '["sg-0123456789abcdef0"]', "template-security-groups-exist"),
     ("points in time that are not known", TEMPLATE, "= var.point_in_time_days", "= terraform_data.days.output", "points-in-time-are-kept-as-declared"),
+    ("a function with a role of no resource", FUNCTION, "aws_iam_role.function.arn", "terraform_data.role.output", DEPLOYED),
+    ("a table whose name is known after apply", TABLE, "= local._table\n", "= terraform_data.table.output\n", TRACKED),
+    ("a recovery that is not known", TABLE, "  point_in_time_recovery {\n    enabled = true", "  point_in_time_recovery {\n    enabled = terraform_data.recovery.output", TRACKED),
     ("addresses of a prefix list", SERVERS, "cidr_ipv4         = each.value", "cidr_ipv4         = data.aws_ip_ranges.all.cidr_blocks[0]", "port-1500-is-closed-to-the-world"),
 ]  # fmt: skip
 
@@ -518,6 +553,7 @@ REGIONAL = {
 """The calls that must stand in the recovery Region, and what notices if they do not."""
 
 GONE = {
+    "orchestration_agent_deployer": (DEPLOYED, "violated"),
     "orchestration_verifier_role": (ROLES, "violated"),
     "staging_1_agent_instance_profile": (ROLES, "violated"),
     "staging_1_orchestration_role": (ROLES, "violated"),
@@ -553,6 +589,10 @@ CALLS = [
     ("all sources in a staging area", STAGING_TF, "staging_1_staging_area", "var.source_cidrs", '["0.0.0.0/0"]', "port-1500-is-closed-to-the-world"),
     ("an orchestration role for its account's root", STAGING_TF, "staging_1_orchestration_role", "role/drs-agent-deployer-${var.environment}", "root", "role-trusts-one-exact-principal"),
     ("an orchestration role for any deployer", STAGING_TF, "staging_1_orchestration_role", "drs-agent-deployer-${var.environment}", "drs-agent-deployer-*", "role-trusts-one-exact-principal"),
+    ("an orchestration role for the verifier", TARGET_TF, "target_orchestration_role", "drs-agent-deployer-${var.environment}", "drs-verify-${var.environment}", DEPLOYED),
+    ("an agent deployer of another env", ORCHESTRATION_TF, "orchestration_agent_deployer", "= var.environment", '= "prod"', DEPLOYED),
+    ("records of another env", ORCHESTRATION_TF, "orchestration_agent_deployer", "= var.environment", '= "prod"', TRACKED),
+    ("an agent deployer for strangers", ORCHESTRATION_TF, "orchestration_agent_deployer", "concat([var.target], values(var.staging_accounts))", f'[{{ account_id = "{STRANGER}", external_id = "12345678" }}]', ASSUMED),
     ("an orchestration role for a stranger", TARGET_TF, "target_orchestration_role", "${var.orchestration.account_id}", STRANGER, "role-admits-only-the-estate"),
     ("a verifier role for the target's external id", STAGING_TF, "staging_1_verifier_role", 'var.staging_accounts["staging-1"].external_id', "var.target.external_id", "external-ids-differ-between-accounts"),
     ("a verifier role for another env", TARGET_TF, "target_verifier_role", "var.environment", '"prod"', ROLES),
@@ -685,8 +725,9 @@ _AT_TEMPLATE = (
 _AT_ROLE = "module.staging_1_trust.aws_iam_role.this"
 _AT_POLICY = "module.staging_1_trust.aws_iam_role_policy_attachment.this"
 _AT_DEPLOYER = "module.staging_1_orchestration_role.aws_iam_role.this"
-AT_TABLE = "aws_dynamodb_table.tracking"
-"""A table that no env declares yet."""
+_AT_TABLE = "module.orchestration_agent_deployer.aws_dynamodb_table.this"
+AT_LOST = "aws_dynamodb_table.lost"
+"""A table in no known account."""
 
 _DAILY = {"enabled": True, "interval": 1, "retention_duration": 30, "rule_id": 3, "units": "DAY"}
 
@@ -722,11 +763,11 @@ PLANNED: tuple[Planned, ...] = (
     Planned("plan: the staging role trusts otherwise", "no-trust-is-cut", _AT_ROLE, ("update",), {"assume_role_policy": "{}"}),
     Planned("plan: the staging role loses its policy", "no-trust-is-cut", _AT_POLICY, ("delete",)),
     Planned("plan: the staging role's policy is attached again", "no-trust-is-cut", _AT_POLICY, REPLACED),
-    Planned("plan: the tracking table is destroyed", "no-table-is-destroyed", AT_TABLE, ("delete",)),
-    Planned("plan: the tracking table is replaced", "no-table-is-destroyed", AT_TABLE, REPLACED),
+    Planned("plan: the tracking table is destroyed", "no-table-is-destroyed", _AT_TABLE, ("delete",)),
+    Planned("plan: the tracking table is replaced", "no-table-is-destroyed", _AT_TABLE, REPLACED),
     Planned("plan: a word that nobody knows", "changes-stay-within-the-estate", _AT_KEY, ("vanish",), outcome="unknown"),
     Planned("plan: an update that does not show what", "no-server-is-resynchronised", _AT_TEMPLATE, ("update",), outcome="unknown"),
-    Planned("plan: a change in no known account", "changes-stay-within-the-estate", AT_TABLE, ("delete",), outcome="unknown"),
+    Planned("plan: a change in no known account", "changes-stay-within-the-estate", AT_LOST, ("delete",), outcome="unknown"),
     Planned("plan: the key is not what the code says", "code-and-plan-agree", _AT_KEY, ("no-op",), {"enable_key_rotation": False}),
     Planned("plan: the template is not what the code says", "code-and-plan-agree", _AT_TEMPLATE, ("no-op",), {"create_public_ip": True}),
     Planned("plan: the role is not what the code says", "code-and-plan-agree", _AT_DEPLOYER, ("no-op",), {"name": "DRSOrchestrationRole"}),

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tests.mutants import AT_TABLE, ENV, TERRAFORM, Edit, Mutant, Planned
+from tests.mutants import AT_LOST, ENV, TERRAFORM, Edit, Mutant, Planned
 from validator.findings import Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.sources import code, plan, tfvars
@@ -87,7 +87,7 @@ def _changed(document: Json, planned: Planned) -> Json:
     """A copy of the plan with one resource changed."""
     copied = copy.deepcopy(document)
     changes = copied["resource_changes"]
-    if planned.address == AT_TABLE:
+    if planned.address == AT_LOST:
         changes.append(_table(changes[0]))
     (found,) = [each for each in changes if each["address"] == planned.address]
     change = found["change"]
@@ -106,10 +106,10 @@ def _table(like: Mapping[str, Any]) -> Json:
     """The change of a DynamoDB table that stands in the root module and in no known account."""
     return {
         **like,
-        "address": AT_TABLE,
-        "change": {"before": {"name": "tracking"}, "after": {"name": "tracking"}},
+        "address": AT_LOST,
+        "change": {"before": {"name": "lost"}, "after": {"name": "lost"}},
         "mode": "managed",
         "module_address": "",
-        "name": "tracking",
+        "name": "lost",
         "type": "aws_dynamodb_table",
     }

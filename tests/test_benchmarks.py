@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import check, verify
+from benchmarks import check, deploy, verify
 from tests.conftest import Embedded, run_validator
 from tests.operations.estates import STAGING_ACCOUNTS, fresh
 from validator.sources import tfvars
@@ -18,7 +18,9 @@ def test_the_envs_that_are_measured_hold(tmp_path: Path) -> None:
     assert all(f"env-{number:02}" in done.stdout for number in (1, 2, 3))
 
 
-@pytest.mark.parametrize("marks", [check.MARKS, verify.MARKS], ids=["check", "verify"])
+@pytest.mark.parametrize(
+    "marks", [check.MARKS, deploy.MARKS, verify.MARKS], ids=["check", "deploy", "verify"]
+)
 def test_the_page_keeps_what_stands_around_the_figures(marks: tuple[str, str]) -> None:
     page = check.PAGE.read_text()
     once = check.written([("one", "1 s", "at most 2 s")], "a machine", marks)
@@ -29,7 +31,8 @@ def test_the_page_keeps_what_stands_around_the_figures(marks: tuple[str, str]) -
 
 def test_the_page_names_the_commands() -> None:
     assert f"benchmarks/{Path(check.__file__).name}" in check.PAGE.read_text()
-    assert f"python -m {verify.__name__}" in check.PAGE.read_text()
+    for module in (deploy, verify):
+        assert f"python -m {module.__name__}" in check.PAGE.read_text()
 
 
 def test_the_estate_that_is_verified_is_declared(tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """The command line as a person runs it: exit statuses, messages, and nothing half-written."""
 
-import functools
 import json
 import os
 import re
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ from tests.conftest import (
     STAGING,
     TARGET,
     Embedded,
+    Stage,
     Validator,
     run_validator,
-    serving,
 )
 from tests.emulator.test_aws_cli import Cli
 from tests.emulator.test_drs import initialise
@@ -45,29 +43,8 @@ def report(checkout: Path, command: str = "plan") -> dict[str, Any]:
     return loaded
 
 
-def test_bootstrap_says_what_is_missing(validator: Validator) -> None:
+def test_bootstrap_says_what_is_missing(validator: Validator, running: Embedded) -> None:
     assert validator("bootstrap", "staging", "--dry-run").returncode == 1
-
-
-def test_301_servers_are_one_too_many_and_a_key_policy_without_caller_account_is_open(
-    checkout: Path, validator: Validator
-) -> None:
-    text = re.sub(r"(servers +=) 300", r"\1 301", (checkout / TFVARS).read_text(), count=1)
-    (checkout / TFVARS).write_text(text)
-    edit(
-        checkout / "terraform/modules/replication-key/policy.tf",
-        '      condition {\n        test     = "StringEquals"\n'
-        '        variable = "kms:CallerAccount"\n        values   = [statement.value]\n      }\n',
-        "",
-    )
-    done = validator("apply", "staging")
-    assert done.returncode == 1
-    line = 1 + text[: text.index("301")].count("\n")
-    assert f"target ({TARGET}) in {REGION} is declared to replicate 301" in done.stdout
-    assert "the quota is 300" in done.stdout
-    assert f"estate.auto.tfvars:{line}" in done.stdout
-    assert "without kms:CallerAccount" in done.stdout
-    assert "Applied" not in done.stdout
 
 
 def test_a_key_policy_that_is_known_only_after_apply(checkout: Path, validator: Validator) -> None:
@@ -111,14 +88,16 @@ def test_no_values(checkout: Path, validator: Validator) -> None:
     assert "missing" in done.stderr
 
 
-def test_no_terraform(checkout: Path, validator: Validator) -> None:
+def test_no_terraform(checkout: Path, validator: Validator, running: Embedded) -> None:
     done = validator("plan", "staging", PATH="/nowhere")
     assert done.returncode == 2
     assert "no `terraform` on PATH" in done.stderr
     assert not (checkout / "build/staging/plan/report.json").exists()
 
 
-def test_a_failing_terraform_leaves_no_old_report(checkout: Path, validator: Validator) -> None:
+def test_a_failing_terraform_leaves_no_old_report(
+    checkout: Path, validator: Validator, running: Embedded
+) -> None:
     stale = checkout / "build/staging/plan/report.json"
     stale.parent.mkdir(parents=True)
     stale.write_text('{"verdict": "holds"}')
@@ -152,16 +131,14 @@ SPOILT = [
 
 
 def test_only_the_plan_that_was_judged_is_applied(
-    checkout: Path, validator: Validator, running: Embedded
+    checkout: Path, validator: Validator, planned_stage: Stage, planned_here: Embedded
 ) -> None:
-    done = validator("plan", "staging")
-    assert done.returncode == 0, done.stderr
-    assert "600 protected of the estate's capacity of 600" in done.stdout
+    assert "600 protected of the estate's capacity of 600" in planned_stage.said
     assert report(checkout)["verdict"] == "holds"
     assert {"findings", "capacity", "changes"} <= set(report(checkout))
     folder, kept = checkout / "build/staging/plan", checkout / "kept"
     shutil.copytree(folder, kept)
-    before = running.door("calls", method="GET")
+    before = planned_here.door("calls", method="GET")
 
     def refused(env: str, said: str, why: str) -> None:
         done = validator("apply", env)
@@ -180,7 +157,7 @@ def test_only_the_plan_that_was_judged_is_applied(
     with (checkout / "terraform/modules/staging-trust/role.tf").open("a") as file:
         file.write("# changed\n")
     refused("staging", "code has changed", "changed code")
-    assert running.door("calls", method="GET") == before, "AWS was called"
+    assert planned_here.door("calls", method="GET") == before, "AWS was called"
 
 
 def test_a_build_folder_that_cannot_be_made(checkout: Path, validator: Validator) -> None:
@@ -287,46 +264,58 @@ def bounds(number: int) -> dict[str, int]:
     return {"lower": number, "upper": number}
 
 
-@pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Embedded]]:
-    """A checkout whose env staging was applied on an embedded AWS."""
-    checkout = tmp_path_factory.mktemp("applied")
-    shutil.copytree(ROOT / "terraform", checkout / "terraform")
-    with serving(checkout) as embedded:
-        done = run_validator(checkout, "apply", "staging")
-        assert done.returncode == 0, done.stderr
-        yield checkout, embedded
-
-
-def test_an_effect_is_violated_until_it_is_accepted(
-    applied: tuple[Path, Embedded], checkout: Path, validator: Validator
+def test_what_a_plan_of_an_applied_estate_would_break(
+    checkout: Path, validator: Validator, applied_here: Embedded
 ) -> None:
-    """In another checkout of what was applied."""
-    (checkout / "build").mkdir()
-    shutil.copy(applied[0] / "build/emulator.json", checkout / "build")
-    key = checkout / "terraform/modules/replication-key/key.tf"
+    """Too many servers, an open key, and effects, of which one is accepted: nothing is applied."""
+    text = re.sub(r"(servers +=) 300", r"\1 301", (checkout / TFVARS).read_text(), count=1)
+    (checkout / TFVARS).write_text(text)
+    modules = checkout / "terraform/modules"
+    edit(
+        modules / "replication-key/policy.tf",
+        '      condition {\n        test     = "StringEquals"\n'
+        '        variable = "kms:CallerAccount"\n        values   = [statement.value]\n      }\n',
+        "",
+    )
+    key = modules / "replication-key/key.tf"
     edit(key, 'resource "aws_kms_key" "this"', 'resource "aws_kms_key" "other"')
     for file in (key, key.with_name("outputs.tf")):
         file.write_text(file.read_text().replace("aws_kms_key.this", "aws_kms_key.other"))
-    done = validator("plan", "staging", "--accept", "no-server-is-resynchronised")
-    assert done.returncode == 1
+    (checkout / "build/staging/plan/saved.json").unlink()
+    done = validator("apply", "staging", "--accept", "no-server-is-resynchronised")
+    assert done.returncode == 1, done.stderr
     violated = [f for f in report(checkout)["findings"] if f["outcome"] == "violated"]
     assert {f["invariant"]: f["waived"] is not None for f in violated} == {
+        "account-replicates-within-quota": False,
+        "declared-headroom-is-kept": False,
+        "declared-servers-fit-the-estate": False,
         "no-key-is-destroyed": False,
         "no-server-is-resynchronised": True,
+        "other-accounts-use-the-key-through-ec2-only": False,
+        "waves-recover-every-server": False,
     }
+    line = 1 + text[: text.index("301")].count("\n")
+    assert f"target ({TARGET}) in {REGION} is declared to replicate 301" in done.stdout
+    assert "the quota is 300" in done.stdout
+    assert f"estate.auto.tfvars:{line}" in done.stdout
+    assert "without kms:CallerAccount" in done.stdout
     assert "300 declared servers" in done.stdout
     assert "accepted by name" in done.stdout
-    assert validator("plan", "staging", "--accept", "account-ids-are-distinct").returncode == 2
+    assert "Applied" not in done.stdout
 
 
-def test_apply_and_verify(applied: tuple[Path, Embedded], tmp_path: Path) -> None:
-    checkout, running = applied
-    cli = Cli(running, tmp_path)
-    validator = functools.partial(run_validator, checkout)
-    again = validator("plan", "staging")
-    assert again.returncode == 0
-    assert "Terraform will change nothing" in again.stdout
+def test_what_is_no_effect_cannot_be_accepted(validator: Validator) -> None:
+    done = validator("plan", "staging", "--accept", "account-ids-are-distinct")
+    assert done.returncode == 2
+    assert "account-ids-are-distinct" in done.stderr
+    assert "terraform" not in done.stderr.lower()
+
+
+def test_apply_and_verify(
+    checkout: Path, validator: Validator, applied_stage: Stage, applied_here: Embedded
+) -> None:
+    cli = Cli(applied_here, checkout)
+    assert "Terraform will change nothing" in applied_stage.said
     assert validator("bootstrap", "staging", "--dry-run").returncode == 0
 
     empty = validator("verify", "staging")
@@ -334,7 +323,7 @@ def test_apply_and_verify(applied: tuple[Path, Embedded], tmp_path: Path) -> Non
     assert "0 source servers replicate in target; 300 are declared" in empty.stdout
 
     for account in (TARGET, STAGING):
-        running.door("source-servers", {"account": account, "region": REGION, "count": 300})
+        applied_here.door("source-servers", {"account": account, "region": REGION, "count": 300})
     done = validator("verify", "staging")
     assert done.returncode == 1
     assert done.stdout.count(f"is not extended into {TARGET}") == 300
@@ -360,21 +349,21 @@ def test_apply_and_verify(applied: tuple[Path, Embedded], tmp_path: Path) -> Non
     assert whole.returncode == 0, whole.stdout
     assert_that_the_aws_cli_agrees(cli, report(checkout, "verify"))
 
-    running.door("faults", {"kind": "deny", "service": "drs"})
+    applied_here.door("faults", {"kind": "deny", "service": "drs"})
     denied = validator("verify", "staging")
     assert denied.returncode == 2
     assert "AccessDeniedException" in denied.stdout
-    running.door("faults", method="DELETE")
+    applied_here.door("faults", method="DELETE")
 
-    iam = running.client("iam", STAGING)
+    iam = applied_here.client("iam", STAGING)
     iam.detach_role_policy(
         RoleName=f"DRSStagingAccountRole_{TARGET}",
         PolicyArn="arn:aws:iam::aws:policy/service-role/AWSElasticDisasterRecoveryStagingAccountPolicy_v2",
     )
     place = {"account": STAGING, "region": REGION}
-    (first,) = running.client("drs", STAGING).describe_source_servers(maxResults=1)["items"]
+    (first,) = applied_here.client("drs", STAGING).describe_source_servers(maxResults=1)["items"]
     silent = {"ids": [first["sourceServerID"]], "state": "DISCONNECTED"}
-    running.door("source-servers/state", {**place, **silent})
+    applied_here.door("source-servers/state", {**place, **silent})
     broken = validator("verify", "staging")
     assert broken.returncode == 1
     assert_that_the_aws_cli_agrees(cli, report(checkout, "verify"))
@@ -382,24 +371,23 @@ def test_apply_and_verify(applied: tuple[Path, Embedded], tmp_path: Path) -> Non
 
 
 def test_a_template_that_a_console_left_is_imported(
-    checkout: Path, validator: Validator, running: Embedded
+    checkout: Path, validator: Validator, planned_here: Embedded
 ) -> None:
-    target = "222233334444"
-    drs = initialise(running, target)
+    drs = initialise(planned_here, TARGET)
     made = drs.create_replication_configuration_template(**console_template())
-    refused = validator("apply", "dev")
+    refused = validator("apply", "staging")
     assert refused.returncode == 2
-    assert "`validator bootstrap dev`, which imports it" in refused.stderr
+    assert "`validator bootstrap staging`, which imports it" in refused.stderr
 
-    would = validator("bootstrap", "dev", "--dry-run")
+    would = validator("bootstrap", "staging", "--dry-run")
     assert would.returncode == 1
     text = (
         f"template {made['replicationConfigurationTemplateID']} {{}} as module.target_replication"
     )
     assert text.format("would be imported") in would.stderr
-    done = validator("bootstrap", "dev")
+    done = validator("bootstrap", "staging")
     assert done.returncode == 0, done.stderr
     assert text.format("imported") in done.stderr
-    again = validator("bootstrap", "dev", "--dry-run")
+    again = validator("bootstrap", "staging", "--dry-run")
     assert again.returncode == 0
     assert "imported" not in again.stderr

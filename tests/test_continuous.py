@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,12 +17,11 @@ import pytest
 from tests.conftest import (
     ORCHESTRATION,
     REGION,
-    ROOT,
     STAGING,
     TARGET,
     Embedded,
+    Stage,
     run_validator,
-    serving,
 )
 from validator import accounts, continuous, packaging
 from validator.findings import Outcome
@@ -34,7 +31,8 @@ from validator.sources import live, tfvars
 
 pytestmark = pytest.mark.slow
 
-SERVERS = 3
+SERVERS = 300
+"""As many as env staging declares in each account."""
 NAME = "drs-continuous-verification-staging"
 ROLE = "drs-verify-staging"
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
@@ -139,16 +137,9 @@ def in_variables(credentials: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(tmp_path_factory: pytest.TempPathFactory, applied_stage: Stage) -> Iterator[Deployed]:
     checkout = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT / "terraform", checkout / "terraform")
-    file = checkout / "terraform/envs/staging/estate.auto.tfvars"
-    text = re.sub(r"(servers +=) \d+", rf"\1 {SERVERS}", file.read_text())
-    # Three waves for the servers of two accounts.
-    file.write_text(re.sub(r"(wave-\d +=) \d+", rf"\1 {2 * SERVERS // 3}", text))
-    with serving(checkout) as embedded:
-        applied = run_validator(checkout, "apply", "staging")
-        assert applied.returncode == 0, applied.stdout + applied.stderr
+    with applied_stage.copied(checkout) as embedded:
         for account in (TARGET, STAGING):
             embedded.door(
                 "source-servers", {"account": account, "region": REGION, "count": SERVERS}
@@ -424,7 +415,8 @@ def test_no_operation_that_is_denied_lets_the_estate_hold(deployed: Deployed) ->
     assert outcome() is Outcome.HOLDS
     after = deployed.embedded.door("calls", method="GET")
     called = [name.split(" ") for name in after if after[name] != before.get(name)]
-    assert {"sts", "iam", "kms", "drs", "ec2", "servicequotas"} == {each for each, _ in called}
+    services = {"dynamodb", "drs", "ec2", "iam", "kms", "lambda", "servicequotas", "states", "sts"}
+    assert {each for each, _ in called} == services
     for service, operation in called:
         fault = {"kind": "deny", "service": service, "operation": operation}
         deployed.embedded.door("faults", fault)

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ORCHESTRATION, ROOT, Embedded, Validator, serving
+from tests.conftest import ORCHESTRATION, ROOT, Embedded, Stage, Validator
 from validator.sources import tfvars
 
 pytestmark = pytest.mark.slow
 
 
-def begun(checkout: Path, command: str, until: str) -> "subprocess.Popen[str]":
+def begun(checkout: Path, command: str, *options: str, until: str) -> "subprocess.Popen[str]":
     """A command on env staging that runs, and has just said `until`."""
     process = subprocess.Popen(
-        [str(ROOT / ".venv/bin/validator"), command, "staging"], cwd=checkout,
+        [str(ROOT / ".venv/bin/validator"), command, "staging", *options], cwd=checkout,
         env={**os.environ, "CLOUD": "embedded"}, stderr=subprocess.PIPE, text=True,
         stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
@@ -44,32 +44,41 @@ def ended(process: "subprocess.Popen[str]", checkout: Path) -> str:
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_plan_leaves_nothing_behind(checkout: Path, number: int) -> None:
-    process = begun(checkout, "plan", until="terraform plan")
+MOMENTS = [
+    ("planning, with checkov beside it", signal.SIGINT, (), "terraform plan"),
+    ("initialising", signal.SIGHUP, ("--skip-checkov",), "terraform init"),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "step"), [m[1:] for m in MOMENTS], ids=[m[0] for m in MOMENTS]
+)
+def test_an_interrupted_plan_leaves_nothing_behind(
+    checkout: Path, number: int, options: tuple[str, ...], step: str
+) -> None:
+    process = begun(checkout, "plan", *options, until=step)
     process.send_signal(number)
     assert ended(process, checkout).count("Interrupted") == 1
     assert not list((checkout / "build/staging/plan").glob("*report*"))
 
 
-def test_an_embedded_aws_that_dies_during_apply(checkout: Path) -> None:
-    with serving(checkout) as embedded:
+def test_an_embedded_aws_that_dies_during_apply(checkout: Path, planned_stage: Stage) -> None:
+    with planned_stage.copied(checkout) as embedded:
         process = begun(checkout, "apply", until="Creation complete")
     assert ended(process, checkout).count(f"The embedded AWS at {embedded.url} died") == 1
     assert list((checkout / "build/staging/plan").iterdir()) == []
 
 
 def test_an_apply_that_is_interrupted_saves_its_state(
-    checkout: Path, validator: Validator, running: Embedded
+    checkout: Path, validator: Validator, planned_here: Embedded
 ) -> None:
-    assert validator("plan", "staging").returncode == 0
     whole = to_create(checkout)
     process = begun(checkout, "apply", until="Creation complete")
     process.send_signal(signal.SIGTERM)
     assert ended(process, checkout).count("Interrupted") == 1
 
     backend = tfvars.literals(checkout / "terraform/envs/staging/backend.hcl")
-    s3 = running.client("s3", ORCHESTRATION, backend["region"])
+    s3 = planned_here.client("s3", ORCHESTRATION, backend["region"])
     (only,) = s3.list_objects_v2(Bucket=backend["bucket"])["Contents"]  # and no lock
     assert only["Key"] == backend["key"]
     state = json.load(s3.get_object(Bucket=backend["bucket"], Key=backend["key"])["Body"])

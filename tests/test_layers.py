@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "validator"
+DEPLOYER = PACKAGE.parent / "terraform/modules/agent-deployer/function/agent_deployer"
 LAYERS = [
     {"errors"},
     {"model", "findings"},
@@ -78,6 +79,14 @@ def test_a_library_is_known_in_one_place(library: str) -> None:
     users = {file for file in FILES if any(n.split(".")[0] == library for n in imported(file))}
     assert users
     assert not [file for file in users if not any(file.match(each) for each in ONLY[library])]
+
+
+def test_the_agent_deployer_needs_nothing_but_what_lambda_has() -> None:
+    files = sorted(DEPLOYER.rglob("*.py"))
+    assert (DEPLOYER / "handler.py") in files
+    for file in files:
+        names = {name.split(".")[0] for name in imported(file)}
+        assert names <= sys.stdlib_module_names | {"agent_deployer", "boto3", "botocore"}, file
 
 
 def test_the_checkov_checks_need_nothing_but_the_policy_evaluator() -> None:

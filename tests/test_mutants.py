@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import run_validator
+from tests.conftest import Stage, run_validator
 from tests.docs import mutation as docs
 from tests.mutants import (
     ENV,
@@ -30,15 +30,27 @@ from validator.invariants import INVARIANTS
 
 pytestmark = pytest.mark.slow
 EXAMPLES = [each for each in map(example, (i.name for i in INVARIANTS)) if each is not None]
-# What the function of continuous-verification may write to, and who may write to its topic and queue,
-# no invariant speaks of: tests/test_continuous.py compares them whole.
+# What the function of continuous-verification may write to, and who may write to the topics and the
+# queue, no invariant speaks of: tests/test_continuous.py and the modules' own tests hold them.
 WRITES = {
-    f"modules/continuous-verification/{name}.tf" for name in ("permissions", "schedule", "topics")
+    "modules/agent-deployer/alarms.tf",
+    *(
+        f"modules/continuous-verification/{name}.tf"
+        for name in ("permissions", "schedule", "topics")
+    ),
+}
+ENV_FILES = sorted(str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob(f"envs/{ENV}/*.tf"))
+CALLED = {
+    name for file in ENV_FILES for name in re.findall(r'"../../modules/([\w-]+)"', text(file))
 }
 POLICIES = sorted(
-    {str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob("modules/*/*.tf")} - WRITES
+    {
+        str(file.relative_to(TERRAFORM))
+        for name in CALLED
+        for file in TERRAFORM.glob(f"modules/{name}/*.tf")
+    }
+    - WRITES
 )
-ENV_FILES = sorted(str(f.relative_to(TERRAFORM)) for f in TERRAFORM.glob(f"envs/{ENV}/*.tf"))
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +61,9 @@ def found() -> dict[str, Verdict]:
 
 
 @pytest.fixture(scope="module")
-def planned(planned_once: Any) -> dict[str, Verdict]:
+def planned(planned_stage: Stage) -> dict[str, Verdict]:
     """The verdict on each change of a plan."""
-    document = applied(planned_once)
+    document = applied(planned_stage.document())
     changes = (*PLANNED, *HARMLESS_PLANNED)
     verdicts = judge_plans(document, changes)
     return dict(zip([each.name for each in changes], verdicts, strict=True))

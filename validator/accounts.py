@@ -80,10 +80,11 @@ class Opener:
         self._role_name = role_name
         self._environment = environment
         self._external_ids = external_ids
+        self._session = functools.cache(lambda: _session(environment))
 
     def open(self, account_id: str, region: str) -> "Opened":
         """A session in an account; raises AccountError if the role cannot be assumed."""
-        sts = client("sts", region, self._environment)
+        sts = _client(self._session(), "sts", region, self._environment, ATTEMPTS)
         sts._validator_account = account_id  # the one that is to be entered
         arn = f"arn:aws:iam::{account_id}:role/{self._role_name}"
         params = {"RoleArn": arn, "RoleSessionName": _SESSION_NAME}
@@ -103,6 +104,7 @@ class Opened:
         self.region = region
         self._environment = environment
         self._assumed = assumed
+        self._session = _session(environment, assumed)
 
     def client(
         self, service: str, *, region: str | None = None, attempts: int = ATTEMPTS
@@ -111,13 +113,8 @@ class Opened:
 
         With `attempts=1` every failure reaches the caller, who then decides whether to repeat.
         """
-        made = _client(
-            _session(self._environment, self._assumed),
-            service,
-            region or self.region,
-            self._environment,
-            attempts,
-        )
+        where = region or self.region
+        made = _client(self._session, service, where, self._environment, attempts)
         made._validator_account = self.account_id
         self._assumed.watch(made)
         return made

@@ -15,7 +15,7 @@ from validator.model import Account, Estate, Part
 class Item:
     """One prerequisite of the accounts that play a part, and the invariants that prove it.
 
-    Without invariants it belongs to something that this env does not declare. `everywhere` says that
+    `everywhere` says that
     findings on any account decide it, and not those on its own account alone.
     """
 
@@ -87,14 +87,18 @@ ITEMS = (
         "The replication template lets servers be extended into the target",
         ("staging-template-encrypts-custom", "staging-account-owns-its-replication-key"),
     ),
-    Item(Part.ORCHESTRATION, "The agent deployer's function exists", ()),
+    Item(
+        Part.ORCHESTRATION, "The agent deployer's function exists", ("agent-deployer-is-deployed",)
+    ),
     Item(
         Part.ORCHESTRATION,
         "The roles in target and staging accounts let the orchestration account in",
         ("role-trusts-one-exact-principal", "role-demands-an-external-id"),
         everywhere=True,
     ),
-    Item(Part.ORCHESTRATION, "The table that tracks deployments exists", ()),
+    Item(
+        Part.ORCHESTRATION, "The table that tracks deployments exists", ("deployments-are-tracked",)
+    ),
 )
 
 

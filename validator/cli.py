@@ -242,6 +242,8 @@ def _add_accept(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept",
         metavar="EFFECT",
+        # What is no effect at all is refused before Terraform runs.
+        choices=[each.name for each in INVARIANTS if each.family == waivers.EFFECTS],
         action="append",
         default=[],
         help="let an effect of this plan pass, by the name of its invariant",
@@ -806,13 +808,12 @@ def _deployed(
     progress: "Progress",
 ) -> str:
     """Does what is asked for with a deployment, and returns its id."""
+    from validator.reports import deploying
 
     told: list[str] = []
 
     def tell(so_far: dict[str, Any]) -> None:
-        counts = ", ".join(f"{number} {state}" for state, number in so_far["counts"].items())
-        failed = "".join(f"; {e['instance']}: {e['reason']}" for e in so_far.get("errors", ())[-1:])
-        line = f"{so_far['deployment_id']} {so_far['status']} {counts}{failed}".rstrip()
+        line = deploying.to_line(so_far)
         if told[-1:] != [line]:
             progress.step(line)
             told.append(line)

@@ -28,6 +28,12 @@ NOT_READ = Unknown("it is read server by server, which was not asked for")
 VERIFIER_ROLE = "DRSVerifierRole"
 """How the role is called by which an account is verified, before a hyphen and the env's name."""
 
+AGENT_DEPLOYER = "drs-agent-deployer"
+"""How the agent deployer's function, state machine and role are called, before `-<env>`."""
+
+DEPLOYMENTS = "drs-agent-deployments"
+"""How the table of deployments is called, before `-<env>`."""
+
 
 class Part(StrEnum):
     """The part that an account plays in an estate."""
@@ -254,6 +260,38 @@ class ReplicationTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """What does the agent deployer's work: a Lambda function or a Step Functions state machine.
+
+    `worker_name` is what AWS calls it, `role` the `Role.name` of the role that it runs with.
+    """
+
+    name: str
+    where: str
+    account_id: str | Unknown
+    region: str | Unknown
+    kind: Literal["function", "state machine"]
+    worker_name: str | Unknown
+    role: str | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A DynamoDB table of the agent deployer; `table_name` is what AWS calls it.
+
+    `recoverable` is true where point-in-time recovery is on, `protected` where deletion is refused.
+    """
+
+    name: str
+    where: str
+    account_id: str | Unknown
+    region: str | Unknown
+    table_name: str | Unknown
+    recoverable: bool | Unknown
+    protected: bool | Unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One configuration of the AWS provider: which account and Region it may act in.
 
@@ -296,7 +334,7 @@ class Account:
     said of DRS in the recovery Region, `initialised_at_source` in the source Region. `extensible`
     are the ARNs that DRS of the target lists as extensible from a staging account, `extended_from`
     the account ids that DRS of the target lists as staging accounts: only those it has an extension
-    of.
+    of. `workers` and `tables` are the agent deployer's.
     """
 
     name: str
@@ -308,6 +346,8 @@ class Account:
     roles: tuple[Role, ...] | Unknown = ()
     templates: tuple[ReplicationTemplate, ...] | Unknown = ()
     security_groups: tuple[SecurityGroup, ...] | Unknown = ()
+    workers: tuple[Worker, ...] | Unknown = ()
+    tables: tuple[Table, ...] | Unknown = ()
     servers: tuple[SourceServer, ...] | Unknown = Unknown("this view does not read live servers")
     instances: tuple[Instance, ...] | Unknown = Unknown("this view does not read instances")
     initialised: bool | Unknown = Unknown("this view does not ask DRS")

@@ -2,24 +2,23 @@
 
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.agent_deployer.planned import Planned, made, package
-from tests.conftest import ROOT, Embedded
+from tests.conftest import ROOT, Embedded, Stage
 from validator.sources import tfvars
 
 
 @pytest.fixture(scope="module")
 def staging(
-    embedded: Embedded, planned_once: Any, tmp_path_factory: pytest.TempPathFactory
+    embedded: Embedded, planned_stage: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> Planned:
     """The deployer of env `staging`, with DRS ready in its accounts and IAM enforced."""
     checkout = tmp_path_factory.mktemp("packaged")
     shutil.copytree(ROOT / "terraform", checkout / "terraform")
     declared = tfvars.read(checkout / "terraform/envs/staging")
-    return made(embedded, planned_once, declared, package(declared, checkout))
+    return made(embedded, planned_stage.document(), declared, package(declared, checkout))
 
 
 @pytest.fixture

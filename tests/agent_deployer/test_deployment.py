@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from agent_deployer.errors import CallError
 
 from tests.agent_deployer.estates import SOURCE, Fleet, fleet
 from tests.conftest import Embedded
@@ -36,6 +37,13 @@ def deployed(
     payload = {**estate.payload(selection), **more}
     ended = estate.direct(payload, None, silent)
     return estate.status(ended["deployment_id"])
+
+
+@pytest.fixture
+def faults(embedded: Embedded) -> Iterator[Any]:
+    """Puts a fault in force, as long as the test lasts."""
+    yield lambda **fault: embedded.door("faults", fault)
+    embedded.door("faults", method="DELETE")
 
 
 def statuses(instances: dict[str, Json]) -> Counter[str]:
@@ -238,6 +246,56 @@ def test_an_instance_that_goes_offline_before_its_command_is_sent(embedded: Embe
     assert found.sent(found.target) == sorted([*first, stays])
 
 
+def test_an_instance_that_is_stopped_and_still_shows_as_online(embedded: Embedded) -> None:
+    found = fleet(embedded)
+    wave = {"dr:wave": "wave-1", "dr:priority": "1"}
+    first = found.run(found.target, 1, tags=wave)
+    gone, stays = found.run(found.target, 2, tags={**wave, "dr:wave": "wave-2"})
+    deployer = found.estate()._deployer
+
+    def refuse(place: tuple[str, str, str], operation: str, **params: Any) -> Json:
+        if operation == "send_command" and gone in params["InstanceIds"]:
+            raise CallError(f"Instances [[{gone}]] not in a valid state", "InvalidInstanceId")
+        return call(place, operation, **params)
+
+    call, deployer._aws.call = deployer._aws.call, refuse  # type: ignore[method-assign]
+    deployer.start(found.estate().payload(FAST), "stopped")
+    while deployer.advance("stopped")["status"] == "running":
+        time.sleep(0.3)
+    _, instances = found.estate().status("stopped")
+    assert instances[gone]["status"] == "failed"
+    assert found.sent(found.target) == sorted([*first, stays])
+
+
+def test_one_who_asks_for_the_end_during_a_step_is_heard(embedded: Embedded) -> None:
+    found = fleet(embedded)
+    found.run(found.target, 1)
+    estate, other = found.estate(), found.estate()
+    deployer = estate._deployer
+    deployer.start(estate.payload(FAST), "asked")
+    finish = deployer._finish
+    deployer._finish = lambda parts: (other._deployer.cancel("asked"), finish(parts))[1]  # type: ignore[method-assign]
+    while (progress := deployer.advance("asked"))["status"] == "running":
+        time.sleep(0.3)
+    assert progress["status"] == "succeeded"
+    assert estate.status("asked")[0]["status"] == "succeeded"
+
+
+def test_a_deployment_that_was_never_planned_is_planned_when_resumed(
+    embedded: Embedded, faults: Any
+) -> None:
+    found = fleet(embedded)
+    found.run(found.target, 1)
+    estate = found.estate()
+    faults(kind="deny", service="ec2", operation="DescribeVolumes")
+    with pytest.raises(AccountError):
+        estate.direct(estate.payload(FAST), "late", silent)
+    assert estate.status("late")[0]["status"] == "failed"
+    embedded.door("faults", method="DELETE")
+    assert estate.resume("late", silent, retry_failed=False)["status"] == "succeeded"
+    assert len(found.replicating(found.target)) == 1
+
+
 def test_a_cancelled_deployment_sends_no_more(embedded: Embedded) -> None:
     found = fleet(embedded)
     first = found.run(found.target, 2, tags={"dr:wave": "wave-1", "dr:priority": "1"})
@@ -292,12 +350,6 @@ def test_only_one_works_on_a_deployment(embedded: Embedded) -> None:
 
     estate.direct(estate.payload(FAST), "mine", interfere)
     assert "is worked on by" in refused[0]
-
-
-@pytest.fixture
-def faults(embedded: Embedded) -> Any:
-    yield lambda **fault: embedded.door("faults", fault)
-    embedded.door("faults", method="DELETE")
 
 
 @pytest.mark.parametrize(

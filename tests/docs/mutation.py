@@ -3,11 +3,13 @@
 `python -m tests.docs.mutation` judges all of them, which takes minutes; the tests compare.
 """
 
+import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.conftest import plan_document
+from tests.conftest import ROOT, planned
 from tests.docs.pages import PAGES
 from tests.mutants import HARMLESS, HARMLESS_PLANNED, MUTANTS, PLANNED, Mutant, Planned
 from tests.mutation import applied, judge_all, judge_plans, killed
@@ -75,10 +77,11 @@ def _table(mutants: Sequence[Mutant | Planned], kills: Mapping[str, bool]) -> st
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        verdicts = [
-            *judge_all(MUTANTS),
-            *judge_plans(applied(plan_document(Path(folder))), PLANNED),
-        ]
+        checkout = Path(folder)
+        shutil.copytree(ROOT / "terraform", checkout / "terraform")
+        planned(checkout)
+        document = json.loads((checkout / "plan.json").read_text())
+        verdicts = [*judge_all(MUTANTS), *judge_plans(applied(document), PLANNED)]
     results = {each.name: killed(each, v) for each, v in zip(ALL, verdicts, strict=True)}
     FILE.write_text(page(results))
     print(f"{sum(results.values())} of {len(results)} mutants killed.")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from tests.estates import (
     LAUNCH_SETTINGS,
@@ -28,9 +28,11 @@ from validator.model import (
     Provider,
     Role,
     SecurityGroup,
+    Table,
     Unknown,
     View,
     Wave,
+    Worker,
 )
 
 TARGET, STAGING, ORCHESTRATION = "111122223333", "444455556666", "777788889999"
@@ -146,7 +148,7 @@ def trust_statement() -> Json:
     }
 
 
-DEPLOYER = f"arn:aws:iam::{ORCHESTRATION}:role/drs-agent-deployer"
+DEPLOYER = f"arn:aws:iam::{ORCHESTRATION}:role/drs-agent-deployer-staging"
 
 
 def external_id(account_id: str) -> str:
@@ -246,6 +248,41 @@ def make_deployer(owner: Account) -> Role:
     )
 
 
+def assumes(account_id: str = STAGING) -> Json:
+    """The statement by which the agent deployer's function becomes an orchestration role."""
+    return {
+        "Sid": "Deploy",
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Resource": f"arn:aws:iam::{account_id}:role/DRSOrchestrationRole-staging",
+        "Condition": {"StringEquals": {"sts:ExternalId": external_id(account_id)}},
+    }
+
+
+def make_function_role(owner: Account) -> Role:
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
+    return make_role(
+        owner,
+        "drs-agent-deployer-staging",
+        "/",
+        document({**trust, "Action": "sts:AssumeRole"}),
+        permissions=(document(assumes(TARGET), assumes(STAGING)),),
+    )
+
+
+def make_worker(kind: Literal["function", "state machine"], role: str) -> Worker:
+    name = "drs-agent-deployer-staging"
+    where = f"module.agent_deployer.{kind}"
+    return Worker(f"{kind} {name}", where, ORCHESTRATION, REGION, kind, name, role)
+
+
+def make_table() -> Table:
+    name = "drs-agent-deployments-staging"
+    return Table(
+        f"table {name}", "module.agent_deployer.table", ORCHESTRATION, REGION, name, True, True
+    )
+
+
 def make_agent(owner: Account) -> Role:
     trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
     return make_role(
@@ -292,9 +329,19 @@ def complete(view: View = "plan") -> Estate:
         ),
     )
     bare = estate(view=view, target=target, staging=(staging,))
+    home = bare.orchestration
+    runs_as = make_function_role(home)
     whole = replace(
         bare,
-        orchestration=replace(bare.orchestration, roles=(make_verifier(bare.orchestration),)),
+        orchestration=replace(
+            home,
+            roles=(make_verifier(home), runs_as),
+            workers=(
+                make_worker("function", runs_as.name),
+                make_worker("state machine", f"{runs_as.role_name}-states of {home.name}"),
+            ),
+            tables=(make_table(),),
+        ),
         providers=tuple(
             Provider(f"aws.{each.name}", f"{each.name}.tf:1", REGION, (each.id,), each.id)
             for each in (target, staging)
@@ -352,6 +399,11 @@ def with_staging(view: View = "plan", **changes: Any) -> Estate:
     return replace(whole, staging=(replace(whole.staging[0], **changes),))
 
 
+def with_orchestration(view: View = "plan", **changes: Any) -> Estate:
+    whole = complete(view)
+    return replace(whole, orchestration=replace(whole.orchestration, **changes))
+
+
 def with_key(**changes: Any) -> Estate:
     """The staging account's replication key, changed."""
     (key,) = complete().staging[0].keys  # type: ignore[misc]
@@ -396,10 +448,24 @@ def with_agent(**changes: Any) -> Estate:
 
 def with_verifier(**changes: Any) -> Estate:
     """The orchestration account's verifier role, changed."""
-    whole = complete()
-    (role,) = whole.orchestration.roles  # type: ignore[misc]
-    changed = replace(whole.orchestration, roles=(replace(role, **changes),))
-    return replace(whole, orchestration=changed)
+    role, *others = complete().orchestration.roles  # type: ignore[misc]
+    return with_orchestration(roles=(replace(role, **changes), *others))
+
+
+def with_function_role(**changes: Any) -> Estate:
+    """The role of the agent deployer's function, changed."""
+    *others, role = complete().orchestration.roles  # type: ignore[misc]
+    return with_orchestration(roles=(*others, replace(role, **changes)))
+
+
+def with_function(**changes: Any) -> Estate:
+    """The agent deployer's function, changed."""
+    function, *others = complete().orchestration.workers  # type: ignore[misc]
+    return with_orchestration(workers=(replace(function, **changes), *others))
+
+
+def with_table(**changes: Any) -> Estate:
+    return with_orchestration(tables=(replace(make_table(), **changes),))
 
 
 def edited(make: Callable[[], list[Json]], number: int, path: str, to: Any = None) -> list[Json]:

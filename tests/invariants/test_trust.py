@@ -19,6 +19,7 @@ from tests.invariants.complete import (
     UNSEEN,
     VIOLATED,
     Case,
+    assumes,
     complete,
     deployer_trust,
     document,
@@ -32,6 +33,7 @@ from tests.invariants.complete import (
     with_agent,
     with_deployer,
     with_estate,
+    with_function_role,
     with_staging,
     with_staging_role,
     with_verifier,
@@ -47,6 +49,7 @@ ATTACHES = "role-attaches-no-administrator-policy"
 ROLES, DIFFER = "accounts-have-their-roles", "external-ids-differ-between-accounts"
 SERVES = "services-act-for-the-estate-only"
 SEND, PASS = "send-command-is-bounded", "pass-role-is-bounded"
+ASSUME = "assume-role-is-bounded"
 
 STRANGER = "arn:aws:iam::999999999999:role/r"
 TIGHT = f"arn:aws:drs:*:{TARGET}:source-server/*"
@@ -139,6 +142,33 @@ def flow_log(**statement: Any) -> Estate:
 
 def source(operator: str, *accounts: str) -> Estate:
     return flow_log(Condition={operator: {"aws:SourceAccount": accounts}})
+
+
+def becomes(**changes: Any) -> Estate:
+    """The function's role with the statement by which it assumes a role changed; None takes away."""
+    statement = {k: v for k, v in {**assumes(), **changes}.items() if v is not None}
+    return with_function_role(permissions=(document(statement),))
+
+
+def goes_on(role: str) -> Estate:
+    """A role of DRS's agents that goes on to a role of the target, for which there is no external id."""
+    may = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Resource": f"arn:aws:iam::{TARGET}:role/{role}",
+    }
+    return with_deployer(
+        role_name=f"DRSCrossAccountAgentAuthorizedRole_{TARGET}",
+        path="/service-role/",
+        permissions=(document(may),),
+    )
+
+
+MACHINE = f"arn:aws:states:{SOURCE_REGION}:{STAGING}:stateMachine:m"
+
+
+def of(operator: str, arn: str) -> Estate:
+    return flow_log(Condition={operator: {"aws:SourceArn": arn}})
 
 
 CASES = [
@@ -287,6 +317,9 @@ CASES = [
     Case(DIFFER, "roles that are not seen", with_staging(roles=UNSEEN), UNKNOWN),
     Case(SERVES, "no such service", complete(), HOLDS),
     Case(SERVES, "for the role's own account", source("StringEquals", STAGING), HOLDS),
+    Case(SERVES, "for one resource of the account", of("ArnEquals", MACHINE), HOLDS),
+    Case(SERVES, "for a resource of a stranger", of("ArnEquals", MACHINE.replace(STAGING, "9" * 12)), VIOLATED),
+    Case(SERVES, "for resources of any account", of("ArnLike", MACHINE.replace(STAGING, "*")), VIOLATED),
     Case(SERVES, "for two accounts of the estate", source("StringEquals", STAGING, TARGET), HOLDS),
     Case(SERVES, "denied", flow_log(Effect="Deny"), HOLDS),
     Case(SERVES, "for any account", flow_log(), VIOLATED),
@@ -329,6 +362,20 @@ CASES = [
     Case(PASS, "a wildcard service", may(3, "Condition", {"StringLike": {"iam:PassedToService": "*.amazonaws.com"}}), VIOLATED),
     Case(PASS, "within a wider action", may_also(Action="iam:*"), VIOLATED),
     Case(PASS, "permissions not seen", with_deployer(permissions=UNSEEN), UNKNOWN),
+    Case(ASSUME, "a statement for each orchestration role", complete(), HOLDS),
+    Case(ASSUME, "any role", becomes(Resource="*"), VIOLATED),
+    Case(ASSUME, "any role of an account", becomes(Resource=f"arn:aws:iam::{STAGING}:role/*"), VIOLATED),
+    Case(ASSUME, "that role of any account", becomes(Resource="arn:aws:iam::*:role/DRSOrchestrationRole-staging"), VIOLATED),
+    Case(ASSUME, "a role by variable", becomes(Resource="arn:aws:iam::${aws:PrincipalAccount}:role/r"), VIOLATED),
+    Case(ASSUME, "a stranger's role", becomes(Resource=STRANGER), VIOLATED),
+    Case(ASSUME, "a user", becomes(Resource=f"arn:aws:iam::{STAGING}:user/u"), VIOLATED),
+    Case(ASSUME, "within a wider action", becomes(Action="sts:*", Resource="*"), VIOLATED),
+    Case(ASSUME, "no external id", becomes(Condition=None), VIOLATED),
+    Case(ASSUME, "two external ids", becomes(Condition={"StringEquals": {"sts:ExternalId": ["12e5d8cd", "cbc7b75b"]}}), VIOLATED),
+    Case(ASSUME, "all roles but one", becomes(Resource=None, NotResource=STRANGER), VIOLATED),
+    Case(ASSUME, "what agents go on to", goes_on("service-role/DRSCrossAccountAgentRole_444455556666"), HOLDS),
+    Case(ASSUME, "agents that go on to any role", goes_on("*"), VIOLATED),
+    Case(ASSUME, "permissions not seen", with_function_role(permissions=UNSEEN), UNKNOWN),
 ]  # fmt: skip
 
 

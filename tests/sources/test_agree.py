@@ -1,24 +1,21 @@
 """One estate as HCL, as plan JSON and in the embedded AWS reads as the same estate three times."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
 
-from tests.conftest import ORCHESTRATION, ROOT, run_validator
-from validator import accounts, project
+from tests.conftest import ORCHESTRATION, Stage
+from validator import accounts
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
 from validator.model import Estate, Unknown
 from validator.sources import code, live, plan, tfvars
-from validator.tools import emulator, terraform
 
 pytestmark = pytest.mark.slow
-ENV = "dev"
+ENV = "staging"
 LIVE_ALONE = {
     "servers",
     "instances",
@@ -39,41 +36,19 @@ BLIND: dict[str, set[str]] = {
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Estate]]:
-    """Env dev by each view: its code, a plan before anything exists, one after it, and live."""
-    root = tmp_path_factory.mktemp("agree")
-    shutil.copytree(ROOT / "terraform", root / "terraform")
-    env = project.find(ENV, root)
-    declared = tfvars.read(env.directory)
-    with emulator.started(ORCHESTRATION) as running:
-        (root / "build").mkdir()
-        (root / "build/emulator.json").write_text(json.dumps({"url": running.url}))
-
-        def planned() -> Estate:
-            done = run_validator(root, "plan", ENV)
-            assert done.returncode == 0, done.stdout + done.stderr
-            at = terraform.WorkingDirectory(
-                env.directory, env.build("terraform"), dict(os.environ), root / "build"
-            )
-            return plan.read(at.show(env.plan_file), declared, ENV)
-
-        before = planned()
-        applied = run_validator(root, "apply", ENV)
-        assert applied.returncode == 0, applied.stderr
-        opener = accounts.opener(
-            tfvars.text(declared, "access_role_name"),
-            {
-                "AWS_ACCESS_KEY_ID": ORCHESTRATION,
-                "AWS_SECRET_ACCESS_KEY": "any",
-                "AWS_ENDPOINT_URL": running.url,
-            },
-        )
-        yield {
-            "code": code.read(env.directory, declared, ENV),
-            "a first plan": before,
-            "a second plan": planned(),
-            "live": live.read(declared, ENV, opener),
-        }
+def seen(planned_stage: Stage, applied_stage: Stage) -> dict[str, Estate]:
+    """Env staging by each view: its code, a plan before anything exists, one after it, and live."""
+    directory = applied_stage.checkout / "terraform/envs" / ENV
+    declared = tfvars.read(directory)
+    opener = accounts.opener(
+        tfvars.text(declared, "access_role_name"), applied_stage.embedded.environment(ORCHESTRATION)
+    )
+    return {
+        "code": code.read(directory, declared, ENV),
+        "a first plan": plan.read(planned_stage.document(), declared, ENV),
+        "a second plan": plan.read(applied_stage.document(), declared, ENV),
+        "live": live.read(declared, ENV, opener),
+    }
 
 
 def comparable(value: Any, blind: set[str]) -> Any:

@@ -33,8 +33,8 @@ MORE = [
 """What makes the env use all of its modules."""
 ELSEWHERE = frozenset(["alarms", "undelivered"])
 """Policy documents of a topic and a queue, which no estate shows; their module's own tests read them."""
-UNUSED = ["aws_vpc_security_group_ingress_rule.endpoints"]
-"""What no replication server uses, so that no estate shows it."""
+UNUSED = ["aws_lambda_function.this", "aws_vpc_security_group_ingress_rule.endpoints"]
+"""What no estate shows: the function that verifies, and what no replication server uses."""
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,11 @@ def read(tree: Path) -> Estate | None:
 
 
 def files(tree: Path) -> list[Path]:
-    used = sorted((tree / "modules").glob("*/*.tf"))
-    return [*sorted((tree / ENV).glob("*.tf")), tree / ENV / tfvars.FILE_NAME, *used]
+    own = sorted((tree / ENV).glob("*.tf"))
+    called = "".join(file.read_text() for file in own)
+    modules = (folder for folder in (tree / "modules").iterdir() if f"/{folder.name}\"" in called)
+    used = sorted(file for folder in modules for file in folder.glob("*.tf"))
+    return [*own, tree / ENV / tfvars.FILE_NAME, *used]
 
 
 def facts(value: Any) -> Any:

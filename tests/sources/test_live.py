@@ -112,6 +112,8 @@ LASTING: list[tuple[str, dict[str, Any]]] = [
     ("KMS is denied", {"kind": "deny", "service": "kms"}),
     ("EC2 is denied", {"kind": "deny", "service": "ec2"}),
     ("quotas are denied", {"kind": "deny", "service": "servicequotas"}),
+    ("functions are denied", {"kind": "deny", "service": "lambda"}),
+    ("tables are denied", {"kind": "deny", "service": "dynamodb"}),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, STAGING
+from tests.conftest import ROOT, STAGING, Stage
 from validator.errors import ValidatorError
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
@@ -23,9 +23,9 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def planned(planned_once: Any) -> tuple[Json, Declared]:
+def planned(planned_stage: Stage) -> tuple[Json, Declared]:
     """The plan of env staging as Terraform shows it, with the declared values."""
-    return planned_once, tfvars.read(ROOT / "terraform/envs/staging")
+    return planned_stage.document(), tfvars.read(ROOT / "terraform/envs/staging")
 
 
 def read(planned: tuple[Json, Declared], document: object) -> Estate:

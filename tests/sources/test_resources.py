@@ -31,6 +31,15 @@ def policy(type_: str, **more: str) -> str:
     return resource(type_, "p", policy='"permission"', **more)
 
 
+FUNCTION = resource(
+    "aws_lambda_function",
+    "f",
+    function_name='"drs-agent-deployer-dev"',
+    role="aws_iam_role.role.arn",
+)
+TABLE = 'resource "aws_dynamodb_table" "t" {\n  name = "drs-agent-deployments-dev"\n'
+RECOVERY = "  point_in_time_recovery {{\n    enabled = {}\n  }}\n}}\n"
+
 ONE_OF: dict[str, tuple[str, str, str, Any]] = {
     # the code, the kind, the field, what it is
     "a key's own policy": (KEY, "keys", "policy", "own"),
@@ -137,6 +146,34 @@ ONE_OF: dict[str, tuple[str, str, str, Any]] = {
     ),
     "a policy in the role itself": (
         ROLE.replace("}\n", "  inline_policy {\n  }\n}\n"), "roles", "permissions", ANY,
+    ),
+    "a function's name": (FUNCTION, "workers", "worker_name", "drs-agent-deployer-dev"),
+    "a function's role by name": (ROLE + FUNCTION, "workers", "role", "role r of target"),
+    "a function's role as text": (
+        FUNCTION.replace("aws_iam_role.role.arn", '"arn:x"'), "workers", "role", ANY,
+    ),
+    "a function with a name that AWS makes up": (
+        resource("aws_lambda_function", "f", role="aws_iam_role.role.arn"), "workers", "worker_name", ANY,
+    ),
+    "a state machine's role by name": (
+        ROLE + resource("aws_sfn_state_machine", "m", name='"drs-agent-deployer-dev"', role_arn="aws_iam_role.role.arn"),
+        "workers", "role", "role r of target",
+    ),
+    "a table without point-in-time recovery": (TABLE + "}\n", "tables", "recoverable", False),
+    "a table with point-in-time recovery": (TABLE + RECOVERY.format("true"), "tables", "recoverable", True),
+    "a table with point-in-time recovery turned off": (
+        TABLE + RECOVERY.format("false"), "tables", "recoverable", False,
+    ),
+    "a table whose point-in-time recovery is not known": (
+        TABLE + RECOVERY.format("terraform_data.x.output"), "tables", "recoverable", ANY,
+    ),
+    "a table with several point-in-time recoveries": (
+        TABLE + '  dynamic "point_in_time_recovery" {\n    for_each = terraform_data.x.output\n    content {\n      enabled = true\n    }\n  }\n}\n',
+        "tables", "recoverable", ANY,
+    ),
+    "a table that anybody may delete": (TABLE + "}\n", "tables", "protected", False),
+    "a table that may be protected": (
+        TABLE + "  deletion_protection_enabled = terraform_data.x.output\n}\n", "tables", "protected", ANY,
     ),
     "managed policies in the role itself": (
         ROLE.replace("}\n", "  managed_policy_arns = []\n}\n"), "roles", "managed_policies", ANY,
@@ -289,3 +326,23 @@ def test_two_resources_of_one_name_keep_their_addresses(tmp_path: Path) -> None:
     roles = account(tmp_path, code).roles
     assert not isinstance(roles, Unknown)
     assert [each.name for each in roles] == ["aws_iam_role.other", "aws_iam_role.role"]
+
+
+@pytest.mark.parametrize("kind", ["workers", "tables"])
+def test_what_is_not_the_agent_deployers_is_left_out(tmp_path: Path, kind: str) -> None:
+    code = resource("aws_lambda_function", "f", function_name='"drs-verify-dev"')
+    code += resource("aws_dynamodb_table", "t", name='"orders"')
+    assert getattr(account(tmp_path, code), kind) == ()
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        ("aws_lambda_function", "workers"),
+        ("aws_sfn_state_machine", "workers"),
+        ("aws_dynamodb_table", "tables"),
+    ],
+)
+def test_one_that_may_be_missing_is_unknown(tmp_path: Path, type_: str, kind: str) -> None:
+    code = resource(type_, "x", count="length(terraform_data.x.id)")
+    assert isinstance(getattr(account(tmp_path, code), kind), Unknown)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,24 +16,41 @@ NAMES = sorted(each.name for each in MODULES.iterdir() if each.is_dir())
 ENVS = ROOT / "terraform" / "envs"
 
 
+def terraform_in(folder: Path, environment: dict[str, str], *command: str) -> str:
+    """What a command of Terraform says in a folder, where it must succeed."""
+    done = subprocess.run(
+        ["terraform", *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def copy_of(name: str, folder: Path) -> Path:
+    """A copy of a module, with the envs' lock."""
+    copy = folder / name
+    shutil.copytree(MODULES / name, copy)
+    shutil.copy(ENVS / "staging" / ".terraform.lock.hcl", copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of Terraform after an init, which is the same for all: no module calls another."""
+    folder = tmp_path_factory.mktemp("initialised")
+    working = terraform.WorkingDirectory(
+        ENVS / "staging", folder / "data", {"GOGC": "300", **os.environ}, folder / "build"
+    )
+    environment = dict(working._environment)
+    copy = copy_of(NAMES[0], folder)
+    terraform_in(copy, environment, "init", "-input=false", "-backend=false")
+    return environment
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_terraform_test(name: str, tmp_path: Path) -> None:
-    # Module code is read in place; what Terraform keeps goes to a folder of the test.
-    environment = dict(os.environ)
-    working = terraform.WorkingDirectory(
-        ENVS / "staging", tmp_path / "data", environment, tmp_path / "build"
-    )
-    child = {**working._environment, "TF_DATA_DIR": str(tmp_path / "data")}
-    lock = tmp_path / "module"
-    subprocess.run(["cp", "-r", str(MODULES / name), str(lock)], check=True)
-    subprocess.run(["cp", str(ENVS / "staging" / ".terraform.lock.hcl"), str(lock)], check=True)
-    for command in (["init", "-input=false", "-backend=false"], ["test"]):
-        done = subprocess.run(
-            ["terraform", *command], cwd=lock, env=child, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    passed = re.search(r"(\d+) passed, 0 failed", done.stdout)
+def test_terraform_test(name: str, tmp_path: Path, initialised: dict[str, str]) -> None:
+    said = terraform_in(copy_of(name, tmp_path), initialised, "test")
+    passed = re.search(r"(\d+) passed, 0 failed", said)
     assert passed and int(passed[1]) > 0
 
 

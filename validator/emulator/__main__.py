@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from validator.emulator import functions
-from validator.emulator.server import INSTANCE_ID, make_server
+from validator.emulator.server import Application, make_server
 
 HELP = """\
 The embedded AWS serves at {url} (Ctrl-C stops it). To point the AWS CLI at it:
@@ -34,12 +34,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="announce as one line of JSON")
     parser.add_argument("--exit-with-parent", action="store_true")
     arguments = parser.parse_args()
+    application = Application(arguments.management_account)
     try:
-        server, url = make_server(arguments.port, arguments.management_account)
+        server, url = make_server(arguments.port, application)
     except OSError as error:
         print(f"error: port {arguments.port}: {error.strerror or error}", file=sys.stderr)
         return 2
-    ready = json.dumps({"url": url, "pid": os.getpid(), "id": INSTANCE_ID})
+    ready = json.dumps({"url": url, "pid": os.getpid(), "id": application.id})
     if arguments.announce is not None:
         arguments.announce.parent.mkdir(parents=True, exist_ok=True)
         arguments.announce.write_text(ready)

@@ -5,6 +5,7 @@ from typing import Any
 
 from validator.emulator import agents, functions, instances, moto_patches
 from validator.emulator.calls import Json, Tally
+from validator.emulator.copies import Copies
 from validator.emulator.drs import door, drs_backends, models
 from validator.emulator.drs.models import DrsBackend
 from validator.emulator.enforcement import Enforcement
@@ -15,15 +16,22 @@ class Control:
     """The doors, by method and path."""
 
     def __init__(
-        self, identity: str, faults: Faults, enforcement: Enforcement, tally: Tally
+        self,
+        identity: str,
+        faults: Faults,
+        enforcement: Enforcement,
+        tally: Tally,
+        copies: Copies,
     ) -> None:
         self._doors: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("DELETE", "calls"): lambda _: tally.clear(),
             ("DELETE", "faults"): lambda _: _clear(faults),
+            ("DELETE", "fork"): lambda body: copies.end(body["id"]),
             ("GET", "calls"): lambda _: tally.counts(),
             ("GET", "health"): lambda _: {"id": identity, "status": "ok"},
             ("POST", "delays"): _delays,
             ("POST", "faults"): lambda body: _add(faults, body),
+            ("POST", "fork"): lambda _: copies.make(),
             ("POST", "functions/kill"): functions.kill_after,
             ("POST", "iam-enforcement"): lambda body: _enforce(enforcement, body),
             ("POST", "installs"): _installs,

@@ -11,9 +11,12 @@ import os
 import re
 import sys
 import time
+import warnings
 from typing import Any
 
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+# No object is moved from memory to a file, which copies of this AWS would share.
+os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(2**40)
 
 import moto.backend_index
 import moto.backends
@@ -21,6 +24,7 @@ import moto.core.responses
 import moto.iam.models as iam_models
 from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.routing import get_service_router
 from moto.ec2.exceptions import InvalidInstanceIdError
 from moto.ec2.models.core import TaggedEC2Resource
@@ -68,6 +72,9 @@ quotas: dict[tuple[str, str, str], float] = {}
 key_policy_delay = 2.0
 """Seconds for which KMS does not see a role that was just created."""
 
+# That a code is not in botocore's model of STS (AWS answers AccessDenied all the same) helps nobody.
+warnings.filterwarnings("ignore", message=".*does not match an error shape", category=UserWarning)
+
 _management_account = ""
 _role_made: dict[str, float] = {}
 
@@ -97,12 +104,13 @@ def install(management_account: str) -> None:
         setattr(ssm, method, answer)
     _install_documents()
     # moto goes through all tags for one resource's, and copies every reservation to find an instance.
-    TaggedEC2Resource.get_tags = _tags_of  # type: ignore[assignment, method-assign]
-    InstanceBackend.get_instance = _instance  # type: ignore[assignment, method-assign]
+    tagged: Any = TaggedEC2Resource
+    reservations: Any = InstanceBackend
+    tagged.get_tags, reservations.get_instance = _tags_of, _instance
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
-    iam_models.get_account_id_from = _account_of(iam_models.get_account_id_from)
+    iam_models.get_account_id_from = _account_id_from
     IAMBackend._init_aws_policies = _aws_policies(  # type: ignore[method-assign]
         IAMBackend._init_aws_policies
     )
@@ -144,11 +152,17 @@ def rest_operation(service: str, environ: dict[str, Any]) -> str | None:
     return str(operation.name)
 
 
-def _account_of(original: Any) -> Any:
-    def account_of(access_key: str) -> str:
-        return access_key if re.fullmatch(r"\d{12}", access_key) else original(access_key)
+def _account_id_from(access_key: str) -> str:
+    """The account of an access key; 12 digits name it themselves.
 
-    return account_of
+    moto would make, and fill with AWS's managed policies, the IAM of every partition of every account.
+    """
+    if re.fullmatch(r"\d{12}", access_key):
+        return access_key
+    for account_id, partitions in list(iam_backends.items()):
+        if any(access_key in each.access_keys for each in list(partitions.values())):
+            return account_id
+    return DEFAULT_ACCOUNT_ID
 
 
 def _aws_policies(original: Any) -> Any:

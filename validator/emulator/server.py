@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from cheroot.server import HTTPConnection, HTTPRequest
@@ -15,31 +16,47 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from validator.emulator import commands, functions, moto_patches, state_machines
 from validator.emulator.calls import Call, Json, Start, Tally, answered, body, called, refuse
 from validator.emulator.control import Control
+from validator.emulator.copies import Announce, Copies, Gate, NoCopy
 from validator.emulator.drs import door, drs_backends
 from validator.emulator.drs.exceptions import DrsError
 from validator.emulator.enforcement import Enforcement
 from validator.emulator.faults import LOST, Faults, denial
 
-INSTANCE_ID = secrets.token_hex(8)
-
 
 class Application:
-    """The WSGI application; faults, IAM enforcement and call counts are its only state."""
+    """The WSGI application; faults, IAM enforcement and call counts are its only state.
+
+    Its `id` differs for every start and for every copy.
+    """
 
     def __init__(self, management_account: str) -> None:
         moto_patches.install(management_account)
         self._aws = DomainDispatcherApplication(create_backend_app)
-        self._tally = Tally()
         self._enforcement = Enforcement()
         functions.install(self._enforcement.permits)
         state_machines.install(self._enforcement.permits)
-        self._faults = Faults(_account, _vanish)
-        self._control = Control(INSTANCE_ID, self._faults, self._enforcement, self._tally)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.id = secrets.token_hex(8)
+        self._gate = Gate()
+        self._tally = Tally()
+        self._faults = Faults(_account, self._vanish)
+        copies = Copies(self._gate, self._serve_copy)
+        self._control = Control(self.id, self._faults, self._enforcement, self._tally, copies)
+
+    def _serve_copy(self, announce: Announce) -> None:
+        """Serves as a copy, which has no faults and has counted no calls."""
+        self._begin()
+        server, url = make_server(0, self)
+        announce({"id": self.id, "url": url})
+        server.serve()
 
     def __call__(self, environ: Json, start: Start) -> Iterable[bytes]:
         """Answers one request; nothing that goes wrong in here is an HTML page."""
         path = environ.get("PATH_INFO", "")
-        commands.settle()
+        with self._gate.together():
+            commands.settle()
         if path.startswith("/_emulator/"):
             return self._controlled(environ, start, path.removeprefix("/_emulator/"))
         call = called(environ)
@@ -47,7 +64,8 @@ class Application:
         faulty = self._faults.answer(call, start)
         if faulty is not None:
             return faulty
-        answer = self._answer(call, start)
+        with self._gate.together():
+            answer = self._answer(call, start)
         if call.environ.get(LOST):
             raise ConnectionResetError(errno.ECONNRESET, "lost by the control door")
         return answer
@@ -80,19 +98,23 @@ class Application:
         method = environ["REQUEST_METHOD"]
         try:
             asked = json.loads(body(environ) or "{}")
-            return answered(start, 200, self._control.answer(method, path, asked))
+            # What makes a copy waits until it is alone.
+            with nullcontext() if path == "fork" else self._gate.together():
+                return answered(start, 200, self._control.answer(method, path, asked))
+        except NoCopy as error:
+            return answered(start, 503, {"error": str(error)})
         except DrsError as error:
             return answered(start, 400, {"error": error.message})
         except (AttributeError, KeyError, ValueError, TypeError) as error:
             return answered(start, 400, {"error": f"{type(error).__name__}: {error}"})
 
+    def _vanish(self, call: Call, ids: Any) -> None:
+        with self._gate.together():
+            door.vanish(drs_backends[_account(call)][call.region], list(ids))
+
 
 def _account(call: Call) -> str:
     return moto_patches.account_of(call.access_key)
-
-
-def _vanish(call: Call, ids: Any) -> None:
-    door.vanish(drs_backends[_account(call)][call.region], list(ids))
 
 
 class _Request(HTTPRequest):
@@ -118,12 +140,12 @@ class _Connection(HTTPConnection):
     RequestHandlerClass = _Request
 
 
-def make_server(port: int, management_account: str) -> tuple[Server, str]:
+def make_server(port: int, application: Application) -> tuple[Server, str]:
     """A server bound to 127.0.0.1 only, ready to serve, with its URL; port 0 takes a free one."""
     server = Server(
         # A fault may hold many requests up, every function that runs holds one, and all others must
         # still be served.
-        ("127.0.0.1", port), Application(management_account), numthreads=functions.CONCURRENT + 48,
+        ("127.0.0.1", port), application, numthreads=functions.CONCURRENT + 48,
         request_queue_size=256,
     )  # fmt: skip
     server.ConnectionClass = _Connection

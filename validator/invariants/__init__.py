@@ -2,6 +2,7 @@
 
 from validator.invariants import (
     accounts,
+    agents,
     agreement,
     capacity,
     effects,
@@ -17,6 +18,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *capacity.INVARIANTS,
     *keys.INVARIANTS,
     *trust.INVARIANTS,
+    *agents.INVARIANTS,
     *replication.INVARIANTS,
     *effects.INVARIANTS,
     *agreement.INVARIANTS,

@@ -24,8 +24,8 @@ AGENT_POLICIES = (
 )
 """What an instance needs to be sent the agent's installer, and its agent to register."""
 
-FOR_MANY = {"vpc-flow-logs.amazonaws.com"}
-"""Services that act for whoever asks them, and say for which account in aws:SourceAccount."""
+FOR_MANY = {"states.amazonaws.com", "vpc-flow-logs.amazonaws.com"}
+"""Services that act for whoever asks them, and say for which account and resource."""
 
 ADMINISTRATORS = {"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"}
 """AWS-managed policies with which a role can do what it likes, or let itself do it."""
@@ -260,16 +260,17 @@ def external_ids_differ_between_accounts(estate: Estate, _: Estate) -> Iterator[
 def services_act_for_the_estate_only(role: Role, estate: Estate) -> Iterator[Message]:
     """A service that acts for many accounts may assume a role on behalf of the estate's only.
 
-    VPC's flow logs are one principal for all of AWS's customers. Without aws:SourceAccount it can
-    be told by another account to write with this role. The staging role, which DRS assumes, has
-    invariants of its own.
+    VPC's flow logs are one principal for all of AWS's customers, as are state machines. Without
+    aws:SourceAccount, or the exact aws:SourceArn, it can be told by another account to act with this
+    role. The staging role, which DRS assumes, has invariants of its own.
 
     Remedy: Give the statement StringEquals aws:SourceAccount with the role's own account.
     """
     ids = {account.id for account in estate.accounts}
     for statement in _allowing(need(role.trust)):
         served = [v for kind, v in statement.principals if kind == "Service" and v in FOR_MANY]
-        accounts = policy.bound(statement, "aws:SourceAccount")
+        arns = policy.bound(statement, "aws:SourceArn") or ()
+        accounts = policy.bound(statement, "aws:SourceAccount") or [*map(policy.account_of, arns)]
         if served and (not accounts or not set(accounts) <= ids):
             yield Message(
                 f"{role.name}: {statement.name} lets {', '.join(served)} in for any account.",
@@ -327,7 +328,7 @@ def role_demands_an_external_id(role: Role, _: Estate) -> Iterator[Message]:
 
     Remedy: Give the statement StringEquals sts:ExternalId with one value of its account.
     """
-    if need(role.path) == "/service-role/" and _AGENT_ROLE.fullmatch(need(role.role_name)):
+    if _is_of_agents(role):
         return
     for statement in _allowing(need(role.trust)):
         names_aws = statement.not_principal or any(k == "AWS" for k, _ in statement.principals)
@@ -456,6 +457,41 @@ def pass_role_is_bounded(role: Role, estate: Estate) -> Iterator[Message]:
             )
 
 
+@invariant(Role)
+def assume_role_is_bounded(role: Role, estate: Estate) -> Iterator[Message]:
+    """A role assumes named roles of the estate only, and presents one external id to each.
+
+    The agent deployer takes payloads. A function that may assume any role can be made to become the
+    administrator of an account that trusts its own; one that may present any external id can be made
+    to act for the wrong account. Roles by which DRS's own agents go on to the peer present none.
+
+    Remedy: A statement for each role: its ARN as resource, and StringEquals sts:ExternalId.
+    """
+    ids = {account.id for account in estate.accounts}
+    for statement in _permissions(role):
+        if not policy.grants(statement, "sts:AssumeRole"):
+            continue
+        for each in map(_widened, statement.resources):
+            exact = _EXACT.fullmatch(each) and ":role/" in each and policy.account_of(each) in ids
+            if not exact or statement.not_resource:
+                yield Message(
+                    f"{role.name}: {statement.name} assumes {each}, which is no one role of the estate.",
+                    role.where,
+                )
+        if not _is_of_agents(role) and len(policy.bound(statement, "sts:ExternalId") or ()) != 1:
+            yield Message(
+                f"{role.name}: {statement.name} presents no one external id.",
+                role.where,
+                hcl.condition("StringEquals", "sts:ExternalId", "<the account's external id>"),
+            )
+
+
+def _is_of_agents(role: Role) -> bool:
+    """True if it is one of the roles by which DRS's agents replicate into another account."""
+    named = _AGENT_ROLE.fullmatch(need(role.role_name))
+    return need(role.path) == "/service-role/" and named is not None
+
+
 def _allowing(trust: str) -> Iterator[Statement]:
     """The statements of a trust policy that let somebody in."""
     return (each for each in policy.parse(trust).statements if each.allow)
@@ -489,4 +525,5 @@ INVARIANTS = (
     role_attaches_no_administrator_policy,
     send_command_is_bounded,
     pass_role_is_bounded,
+    assume_role_is_bounded,
 )

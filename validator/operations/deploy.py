@@ -123,8 +123,9 @@ class Estate:
     def direct(self, payload: Json, deployment_id: str | None, on_progress: OnProgress) -> Json:
         """Deploys from here, and returns how it ended."""
         name = deployment_id or new_id()
+        named = {**payload, "deployment_id": name}
         on_progress({"deployment_id": name, "status": "planning", "counts": {}})
-        return self._drive(name, on_progress, lambda: self._deployer.start(payload, name))
+        return self._drive(name, on_progress, lambda: self._deployer.start(named, name))
 
     def resume(self, deployment_id: str, on_progress: OnProgress, *, retry_failed: bool) -> Json:
         """Goes on with a deployment from here, and returns how it ended."""

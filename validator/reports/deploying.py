@@ -49,6 +49,20 @@ def to_text(progress: Json, instances: Mapping[str, Json]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_line(progress: Json) -> str:
+    """How a deployment stands, in one line: its waves in their order, and its last error."""
+    waves = sorted(progress.get("waves", {}).items(), key=lambda each: _order(each[0]))
+    counts = [
+        f"{wave} {', '.join(f'{number} {state}' for state, number in sorted(states.items()))}"
+        for wave, states in waves
+    ]
+    errors = progress.get("errors", ())
+    if errors:
+        counts.append(f"last error: {errors[-1]['instance']}: {one_line(errors[-1]['reason'])}")
+    said = f": {'; '.join(counts)}" if counts else ""
+    return f"{progress['deployment_id']} {progress['status']}{said}"
+
+
 def planned_to_text(batches: tuple[Json, ...], refused: Mapping[str, Json]) -> str:
     """What a dry run found, as lines."""
     lines = []

@@ -140,7 +140,7 @@ def _print_checklist(console: Console, data: Json) -> None:
         table.add_row(
             escape(one_line(row["account"])),
             escape(one_line(row["item"])),
-            Text("not in this env", "dim") if outcome is None else Text(outcome, _STYLE[outcome]),
+            Text("not judged", "dim") if outcome is None else Text(outcome, _STYLE[outcome]),
         )
     console.print(table)
 

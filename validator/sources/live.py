@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from validator.accounts import CallError, Client, Opened, Opener, assumed, call, opener, pages
 from validator.errors import AccountError
 from validator.model import (
+    AGENT_DEPLOYER,
+    DEPLOYMENTS,
     VERIFIER_ROLE,
     Account,
     Estate,
@@ -33,7 +35,9 @@ from validator.model import (
     Role,
     SecurityGroup,
     SourceServer,
+    Table,
     Unknown,
+    Worker,
     known,
 )
 from validator.quotas import QUOTAS, Quota
@@ -45,7 +49,9 @@ from validator.sources.resources import (
     role_name,
     sorted_ingress,
     sorted_rules,
+    table_name,
     template_name,
+    worker_name,
 )
 
 T = TypeVar("T")
@@ -66,11 +72,14 @@ def read(declared: Declared, env: str, opener: Opener, *, deep: bool = False) ->
     regions = _Regions(
         declarations.text(declared, "source_region"), declarations.text(declared, "recovery_region")
     )
+    called = declarations.text(declared, "environment")
     everyone = (target, *staging, orchestration)
     opened = _opened(everyone, opener, regions.recovery)
     read_at = _seen(lambda: _now(opened[target.name]))
     with ThreadPoolExecutor(max_workers=min(16, len(everyone))) as pool:
-        seen = list(pool.map(lambda each: _account(each, opened[each.name], regions), everyone))
+        seen = list(
+            pool.map(lambda each: _account(each, opened[each.name], regions, called), everyone)
+        )
     by_name = {account.name: account for account in seen}
     known_target = by_name[target.name]
     with ThreadPoolExecutor(max_workers=min(16, len(everyone))) as pool:
@@ -127,7 +136,7 @@ def _now(door: _Door) -> datetime:
     return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
-def _account(account: Account, door: _Door, regions: _Regions) -> Account:
+def _account(account: Account, door: _Door, regions: _Regions, environment: str) -> Account:
     if isinstance(door, Unknown):
         return replace(
             account,
@@ -135,6 +144,8 @@ def _account(account: Account, door: _Door, regions: _Regions) -> Account:
             roles=door,
             templates=door,
             security_groups=door,
+            workers=door,
+            tables=door,
             servers=door,
             instances=door,
             initialised=door,
@@ -152,6 +163,8 @@ def _account(account: Account, door: _Door, regions: _Regions) -> Account:
             roles=roles,
             templates=(),
             security_groups=(),
+            workers=_seen(lambda: tuple(_workers(door, account, environment, roles))),
+            tables=_seen(lambda: tuple(_tables(door, account, environment))),
             servers=(),
             instances=(),
         )
@@ -428,6 +441,84 @@ def _roles(opened: Opened, account: Account) -> Iterator[Role]:
             permissions=_seen(functools.partial(_permissions, iam, name, attached)),
         )
         yield replace(role, name=role_name(role, account.name))
+
+
+def _workers(
+    opened: Opened, account: Account, environment: str, roles: tuple[Role, ...] | Unknown
+) -> Iterator[Worker]:
+    """The agent deployer's function and state machine, as far as they are there."""
+    name = f"{AGENT_DEPLOYER}-{environment}"
+    names = {each.where: each.name for each in known(roles)}
+    machine = f"arn:aws:states:{opened.region}:{opened.account_id}:stateMachine:{name}"
+    function = _there(
+        opened.client("lambda"),
+        "get_function_configuration",
+        "ResourceNotFoundException",
+        FunctionName=name,
+    )
+    states = _there(
+        opened.client("stepfunctions"),
+        "describe_state_machine",
+        "StateMachineDoesNotExist",
+        stateMachineArn=machine,
+    )
+    common = {"account_id": opened.account_id, "region": opened.region}
+
+    def role(arn: str) -> str | Unknown:
+        return roles if isinstance(roles, Unknown) else names.get(arn, arn)
+
+    if function is not None:
+        arn, called = function["FunctionArn"], function["FunctionName"]
+        each = Worker(
+            arn, arn, **common, kind="function", worker_name=called, role=role(function["Role"])
+        )
+        yield replace(each, name=worker_name(each, account.name))
+    if states is not None:
+        each = Worker(
+            machine,
+            machine,
+            **common,
+            kind="state machine",
+            worker_name=states["name"],
+            role=role(states["roleArn"]),
+        )
+        yield replace(each, name=worker_name(each, account.name))
+
+
+def _tables(opened: Opened, account: Account, environment: str) -> Iterator[Table]:
+    """The table of deployments, if it is there."""
+    name, dynamodb = f"{DEPLOYMENTS}-{environment}", opened.client("dynamodb")
+    answer = _there(dynamodb, "describe_table", "ResourceNotFoundException", TableName=name)
+    if answer is None:
+        return
+    described = answer["Table"]
+    table = Table(
+        name=described["TableArn"],
+        where=described["TableArn"],
+        account_id=opened.account_id,
+        region=opened.region,
+        table_name=described["TableName"],
+        recoverable=_seen(lambda: _recoverable(dynamodb, name)),
+        protected=described.get("DeletionProtectionEnabled", False),
+    )
+    yield replace(table, name=table_name(table, account.name))
+
+
+def _recoverable(dynamodb: Client, table: str) -> bool:
+    """True if a table has point-in-time recovery."""
+    answer = call(dynamodb, "describe_continuous_backups", TableName=table)
+    recovery = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    return bool(recovery["PointInTimeRecoveryStatus"] == "ENABLED")
+
+
+def _there(client: Client, operation: str, missing: str, **params: str) -> Json | None:
+    """One call's answer, None if AWS says that the thing is not there."""
+    try:
+        return call(client, operation, **params)
+    except CallError as error:
+        if error.code != missing:
+            raise
+        return None
 
 
 def _template_items(opened: Opened) -> Iterator[Json]:

@@ -8,9 +8,11 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from validator.model import (
+    AGENT_DEPLOYER,
+    DEPLOYMENTS,
     Account,
     Ingress,
     Key,
@@ -18,14 +20,17 @@ from validator.model import (
     ReplicationTemplate,
     Role,
     SecurityGroup,
+    Table,
     Unknown,
+    Worker,
 )
 
-Placed = TypeVar("Placed", Key, Role, ReplicationTemplate, SecurityGroup)
+Placed = TypeVar("Placed", Key, Role, ReplicationTemplate, SecurityGroup, Table, Worker)
 
 READ = frozenset(
     [
         "aws_drs_replication_configuration_template",
+        "aws_dynamodb_table",
         "aws_iam_policy",
         "aws_iam_policy_attachment",
         "aws_iam_role",
@@ -41,8 +46,10 @@ READ = frozenset(
         "aws_kms_key_policy",
         "aws_kms_replica_external_key",
         "aws_kms_replica_key",
+        "aws_lambda_function",
         "aws_security_group",
         "aws_security_group_rule",
+        "aws_sfn_state_machine",
         "aws_vpc_security_group_ingress_rule",
     ]
 )
@@ -113,7 +120,7 @@ class Resources:
 
 
 def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Account], Account]:
-    """A function that gives an account its keys, roles, templates and security groups."""
+    """A function that gives an account its keys, roles, templates and whatever else it has."""
     names = {account.id: account.name for account in accounts}
     keys, key_names = _placed(
         names,
@@ -121,7 +128,9 @@ def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Accou
         resources.blind("aws_kms_key", *_OTHER_KEYS) or resources.unread(*_OTHER_KEYS),
         key_name,
     )
-    roles, _ = _placed(names, tuple(_roles(resources)), resources.blind("aws_iam_role"), role_name)
+    roles, role_names = _placed(
+        names, tuple(_roles(resources)), resources.blind("aws_iam_role"), role_name
+    )
     own = {each.address: each.value("name") for each in resources.of_type("aws_security_group")}
     groups, group_names = _placed(
         names,
@@ -142,6 +151,15 @@ def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Accou
         if isinstance(seeds, Unknown)
         else tuple(_linked(each, key_names, group_names) for each in seeds)
     )
+    workers, _ = _placed(
+        names,
+        tuple(_workers(resources, role_names)),
+        resources.blind("aws_lambda_function", "aws_sfn_state_machine"),
+        worker_name,
+    )
+    tables, _ = _placed(
+        names, tuple(_tables(resources)), resources.blind("aws_dynamodb_table"), table_name
+    )
 
     def seen(account: Account) -> Account:
         return replace(
@@ -150,6 +168,8 @@ def placer(resources: Resources, accounts: Iterable[Account]) -> Callable[[Accou
             roles=_in_account(account, roles),
             templates=_in_account(account, templates),
             security_groups=_used(account, groups, templates),
+            workers=_in_account(account, workers),
+            tables=_in_account(account, tables),
         )
 
     return seen
@@ -427,6 +447,59 @@ def sorted_rules(rules: Iterable[PointInTimeRule]) -> tuple[PointInTimeRule, ...
     return tuple(sorted(rules, key=repr))
 
 
+_WORKERS: tuple[tuple[str, Literal["function", "state machine"], str, str], ...] = (
+    ("aws_lambda_function", "function", "function_name", "role"),
+    ("aws_sfn_state_machine", "state machine", "name", "role_arn"),
+)
+"""The kinds of worker: Terraform's type, and what it calls the name and the role."""
+
+
+def _workers(resources: Resources, roles: Mapping[str, str]) -> Iterator[Worker]:
+    """The workers whose name begins as the agent deployer's, or is not known."""
+    for type_, kind, named, acts_as in _WORKERS:
+        for resource in resources.of_type(type_):
+            own = _text(resource.value(named), f"{resource.address} has no name of its own")
+            if isinstance(own, str) and not own.startswith(AGENT_DEPLOYER):
+                continue
+            role = _one(resource, acts_as, "aws_iam_role")
+            yield Worker(
+                name=resource.address,
+                where=resource.where,
+                account_id=resource.account_id,
+                region=resource.region,
+                kind=kind,
+                worker_name=own,
+                role=roles.get(role, role) if isinstance(role, str) else role,
+            )
+
+
+def _tables(resources: Resources) -> Iterator[Table]:
+    """The tables whose name begins as that of deployments, or is not known."""
+    for resource in resources.of_type("aws_dynamodb_table"):
+        own = _text(resource.value("name"), f"{resource.address} has no name of its own")
+        if isinstance(own, str) and not own.startswith(DEPLOYMENTS):
+            continue
+        yield Table(
+            name=resource.address,
+            where=resource.where,
+            account_id=resource.account_id,
+            region=resource.region,
+            table_name=own,
+            recoverable=_recoverable(resource),
+            protected=_flag(resource, "deletion_protection_enabled", False),
+        )
+
+
+def _recoverable(resource: Resource) -> bool | Unknown:
+    """True if the table has point-in-time recovery, which is a block of its own."""
+    blocks = resource.value("point_in_time_recovery")
+    if blocks is None or blocks == []:
+        return False
+    hidden = f"{resource.address} has a point_in_time_recovery that cannot be read"
+    block = blocks[0] if isinstance(blocks, list) else blocks
+    return _boolean(block.get("enabled") if isinstance(block, dict) else block, hidden)
+
+
 def _placed(
     names: Mapping[str, str],
     resources: tuple[Placed, ...],
@@ -477,6 +550,18 @@ def template_name(_: ReplicationTemplate, account: str) -> str:
 def group_name(name: str, account: str) -> str:
     """What a security group is called in every view, from its own name and its account's."""
     return f"security group {name} of {account}"
+
+
+def worker_name(worker: Worker, account: str) -> str:
+    """What a function or a state machine is called in every view, if its name is known."""
+    known = not isinstance(worker.worker_name, Unknown)
+    return f"{worker.kind} {worker.worker_name} of {account}" if known else worker.name
+
+
+def table_name(table: Table, account: str) -> str:
+    """What a table is called in every view, if its name is known."""
+    known = not isinstance(table.table_name, Unknown)
+    return f"table {table.table_name} of {account}" if known else table.name
 
 
 def _in_account(

@@ -1,6 +1,7 @@
 # Waits between the steps of a deployment, which is what the function cannot do.
 resource "aws_sfn_state_machine" "this" {
   #checkov:skip=CKV_AWS_284: Each step is an event of the execution, with its input, its answer and its error; there is no other service of ours to trace.
+  #checkov:skip=CKV_AWS_285: What each step was given and answered stands in the execution's own history for 90 days; a payload may name an external id, which is not for logs.
   name     = local._name
   role_arn = aws_iam_role.machine.arn
   type     = "STANDARD"
@@ -87,6 +88,7 @@ locals {
     Retry = [{
       BackoffRate = 2
       ErrorEquals = [
+        "BusyError",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.ServiceException",

@@ -45,12 +45,6 @@ data "aws_iam_policy_document" "machine_trust" {
     }
 
     condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [var.account_id]
-    }
-
-    condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
       values   = [local._machine_arn]

@@ -45,6 +45,22 @@ data "aws_iam_policy_document" "permissions" {
     ]
   }
 
+  # They are in the orchestration account; elsewhere there are none of these names.
+  statement {
+    sid = "ReadTheAgentDeployer"
+    actions = [
+      "dynamodb:DescribeContinuousBackups",
+      "dynamodb:DescribeTable",
+      "lambda:GetFunctionConfiguration",
+      "states:DescribeStateMachine",
+    ]
+    resources = [
+      "arn:aws:dynamodb:${var.region}:${var.account_id}:table/drs-agent-deployments-${var.environment}",
+      "arn:aws:lambda:${var.region}:${var.account_id}:function:drs-agent-deployer-${var.environment}",
+      "arn:aws:states:${var.region}:${var.account_id}:stateMachine:drs-agent-deployer-${var.environment}",
+    ]
+  }
+
   statement {
     sid       = "ReadPolicies"
     actions   = ["iam:GetPolicy", "iam:GetPolicyVersion"]

@@ -5,6 +5,7 @@ makes a step again that was cut off. What was sent is known by the record that i
 command is sent, and by the command's comment: nothing is sent twice, and nothing is lost.
 """
 
+import re
 import time
 import uuid
 from collections import Counter
@@ -27,7 +28,10 @@ _SENDING_SECONDS = 60.0
 """For how long a step begins to send commands; the next step sends the rest."""
 
 _DELIVERY_SECONDS = 600
-_LATEST_SEND = capacity.RESERVED_SECONDS - 3600 - _DELIVERY_SECONDS - STEP_SECONDS
+_LONGEST_COMMAND = _DELIVERY_SECONDS + 3600 + STEP_SECONDS
+"""Seconds in which every command has come to its end, by its delivery's and its document's time limits."""
+
+_LATEST_SEND = capacity.RESERVED_SECONDS - _LONGEST_COMMAND
 """Seconds after its reservation at which a batch is reserved again before it is sent."""
 
 ENDED = ("succeeded", "incomplete", "cancelled", "failed")
@@ -38,6 +42,9 @@ _AGAIN = {"stopped", "cancelled", "refused"}
 _UNDER_WAY = {"Pending", "InProgress", "Delayed", "Cancelling"}
 _NEVER_RAN = {"DeliveryTimedOut", "Terminated", "Undeliverable"}
 _LONGEST_REASON = 300
+_LONGEST_POLL = 300
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
+_TRIES = 20
 
 
 class Deployer:
@@ -88,8 +95,8 @@ class Deployer:
         parts = self._parts(deployment_id)
         deployment = parts["deployment"]
         asked = request.parse(deployment["payload"], self._settings)
-        if deployment["status"] == "planning":
-            return self._plan(deployment, asked)
+        if deployment["round"] == 0:
+            return self._plan({**deployment, "status": "planning"}, asked)
         wanted = _AGAIN | ({"failed"} if retry_failed else set())
         ids = tuple(
             instance_id
@@ -107,7 +114,7 @@ class Deployer:
 
     def cancel(self, deployment_id: str) -> Json:
         """Asks that a deployment sends no more and calls back what is under way. Its progress."""
-        for _ in range(20):
+        for _ in range(_TRIES):
             deployment = self._parts(deployment_id)["deployment"]
             if deployment["status"] in ENDED or deployment.get("cancel"):
                 break
@@ -275,6 +282,10 @@ class Deployer:
                 # A command that ran out of its time may still end by itself.
                 may = seen["Status"] == "TimedOut" and details not in _NEVER_RAN
                 state |= {"status": "failed", "reason": _reason(details, seen), "may_register": may}
+        if now > batch["sending_at"] + _LONGEST_COMMAND:
+            for state in _in_state(batch, "sent"):
+                reason = f"SSM told of no end within {_LONGEST_COMMAND} s"
+                state |= {"status": "failed", "reason": reason, "may_register": True}
 
     def _confirm(self, batches: list[Json], into: str, asked: Request, now: int) -> None:
         """Confirms in DRS that installed agents registered, in this account, and synchronise."""
@@ -336,8 +347,7 @@ class Deployer:
             if batch["status"] == "planned":
                 for state in _in_state(batch, "planned"):
                     state |= {"status": "stopped", "reason": reason}
-                batch["status"] = "done"
-                self._written(batch)
+                self._settle([batch], name(batch))
 
     def _call_back(self, batches: list[Json]) -> None:
         """Cancels what was sent, and sends nothing more."""
@@ -345,8 +355,7 @@ class Deployer:
             if batch["status"] == "planned":
                 for state in _in_state(batch, "planned"):
                     state["status"] = "cancelled"
-                batch["status"] = "done"
-                self._written(batch)
+                self._settle([batch], name(batch))
             elif batch["status"] == "sent" and not batch.get("called_back"):
                 ssm = ("ssm", batch["account"], batch["region"])
                 self._aws.call(ssm, "cancel_command", CommandId=batch["command_id"])
@@ -411,7 +420,7 @@ class Deployer:
                     TimeoutSeconds=_DELIVERY_SECONDS,
                 )
             except CallError as error:
-                if error.code == "InvalidInstanceId" and self._went_offline(batch, ids):
+                if error.code == "InvalidInstanceId" and self._went_offline(batch, ids, error):
                     continue
                 if not error.uncertain:
                     # Nothing was sent.
@@ -425,8 +434,11 @@ class Deployer:
             return
         self._settle([batch], name(batch))
 
-    def _went_offline(self, batch: Json, ids: list[str]) -> bool:
-        """Fails those instances that SSM does not reach any more; False if it reaches all."""
+    def _went_offline(self, batch: Json, ids: list[str], error: CallError) -> bool:
+        """Fails those instances that SSM does not reach any more; False if it names none.
+
+        SSM refuses what does not run any more by name, and may still show it as online for minutes.
+        """
         ssm = ("ssm", batch["account"], batch["region"])
         found = self._aws.pages(
             ssm,
@@ -435,10 +447,11 @@ class Deployer:
             Filters=[{"Key": "InstanceIds", "Values": ids}],
         )
         online = {each["InstanceId"] for each in found if each.get("PingStatus") == "Online"}
-        for instance_id in set(ids) - online:
+        gone = set(ids) & ({*ids} - online | set(_INSTANCE_ID.findall(str(error))))
+        for instance_id in gone:
             reason = "ssm-offline: SSM did not reach it when its command was to be sent"
             batch["instances"][instance_id] |= {"status": "failed", "reason": reason}
-        return not set(ids) <= online
+        return bool(gone)
 
     def _finish(self, parts: dict[str, Json]) -> None:
         deployment, states = parts["deployment"], instances(parts)
@@ -451,16 +464,24 @@ class Deployer:
 
     def _end(self, parts: dict[str, Json], status: str, error: str | None = None) -> None:
         """Records how a deployment ended; its records go some time after."""
-        now, deployment = int(time.time()), parts["deployment"]
-        deployment |= {"status": status, "ended": now, "owned_until": 0}
-        if error is not None:
-            deployment["error"] = error
+        now = int(time.time())
         others = _named(parts)
         for each in others:
             each["expires"] = now + KEPT_SECONDS
         self._records.put_all(others)
-        deployment["expires"] = now + KEPT_SECONDS
-        self._written(deployment)
+        for _ in range(_TRIES):
+            deployment = parts["deployment"]
+            deployment |= {"status": status, "ended": now, "owned_until": 0}
+            deployment["expires"] = now + KEPT_SECONDS
+            if error is not None:
+                deployment["error"] = error
+            if self._records.put(deployment):
+                return
+            # Somebody has asked for its end in the meantime.
+            parts["deployment"] = self._parts(name(deployment))["deployment"]
+            if parts["deployment"].get("owner") != deployment.get("owner"):
+                break
+        raise BusyError(f"Deployment {name(deployment)} is worked on by somebody else.")
 
 
 def new_id() -> str:
@@ -531,11 +552,18 @@ def _progress(parts: dict[str, Json]) -> Json:
         "counts": dict(total),
         "waves": {wave: dict(count) for wave, count in counts.items() if wave},
         "errors": failed[-5:],
-        "wait_seconds": deployment["payload"].get("poll_seconds", request.POLL_SECONDS),
+        "wait_seconds": _wait_seconds(deployment),
     }
     if "error" in deployment:
         progress["error"] = deployment["error"]
     return progress
+
+
+def _wait_seconds(deployment: Json) -> int:
+    """Seconds until the next step: more the longer it lasts, since an execution's history is limited."""
+    asked: int = deployment["payload"].get("poll_seconds", request.POLL_SECONDS)
+    lasted = int(time.time()) - int(deployment["started"])
+    return max(asked, min(_LONGEST_POLL, lasted // 120))
 
 
 def _comment(batch: Json) -> str:

@@ -175,7 +175,8 @@ def preflight(
     found = read(aws, part, request)
     result = Preflight()
     for missing in set(request.instance_ids) - {each.id for each in found}:
-        result.refused[missing] = ("not-found", f"in account {part.source_account_id}")
+        where = f"in account {part.source_account_id}, with the tags and in the waves selected"
+        result.refused[missing] = ("not-found", where)
     policies: dict[str, set[str]] = {}
     for instance in found:
         refusal = (

@@ -16,8 +16,8 @@ from agent_deployer.settings import Settings
 
 Json = dict[str, Any]
 
-LARGEST = 256 * 1024
-"""Bytes of a payload: what the state machine takes as its input."""
+LARGEST = 250_000
+"""Characters of a payload: the state machine takes 262,144 as its input, and hands it on with more."""
 
 POLL_SECONDS = 30
 
@@ -72,7 +72,7 @@ def parse(payload: object, settings: Settings) -> Request:
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"The payload is no JSON: {error}.") from error
     if size > LARGEST:
-        raise RequestError(f"The payload has {size:,} bytes; {LARGEST:,} is the most.")
+        raise RequestError(f"The payload has {size:,} characters; {LARGEST:,} is the most.")
     if not isinstance(payload, dict):
         raise RequestError("The payload must be an object.")
     pattern = payload.get("deployment_pattern")

@@ -8,7 +8,7 @@ from agent_deployer.errors import CallError
 
 _PAGE = {"PageSize": 200}
 _UNPROTECTED = {"DISCONNECTED", "STOPPED"}
-_BEFORE_SYNC = {"INITIATING", "STOPPED", "DISCONNECTED", ""}
+_SYNCHRONISING = {"BACKLOG", "CONTINUOUS", "CREATING_SNAPSHOT", "INITIAL_SYNC", "RESCAN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Server:
     @property
     def synchronising(self) -> bool:
         """True once its first synchronisation has begun."""
-        return self.replicating and self.state not in _BEFORE_SYNC
+        return self.replicating and self.state in _SYNCHRONISING
 
 
 @dataclass(frozen=True, slots=True)
