@@ -258,7 +258,7 @@ def test_an_instance_that_is_stopped_and_still_shows_as_online(embedded: Embedde
             raise CallError(f"Instances [[{gone}]] not in a valid state", "InvalidInstanceId")
         return call(place, operation, **params)
 
-    call, deployer._aws.call = deployer._aws.call, refuse  # type: ignore[method-assign]
+    call, deployer._aws.once = deployer._aws.once, refuse  # type: ignore[method-assign]
     deployer.start(found.estate().payload(FAST), "stopped")
     while deployer.advance("stopped")["status"] == "running":
         time.sleep(0.3)

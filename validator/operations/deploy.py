@@ -244,10 +244,10 @@ class Estate:
             self._opened[account_id] = self._opener.open(account_id, self.settings.recovery_region)
         return self._opened[account_id]
 
-    def _connect(self, service: str, account_id: str, region: str) -> Any:
+    def _connect(self, service: str, account_id: str, region: str, again: bool) -> Any:
         opened = self._open(account_id)
-        # SSM knows no idempotent SendCommand: a call that may have worked is looked for first.
-        if service == "ssm":
+        # SSM's SendCommand is not idempotent: a call that may have worked is looked for first.
+        if not again:
             return opened.client(service, region=region, attempts=1)
         return opened.client(service, region=region)
 

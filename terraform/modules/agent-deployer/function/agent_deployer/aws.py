@@ -9,8 +9,8 @@ from agent_deployer.errors import CallError, TransientError
 
 Json = dict[str, Any]
 
-Connect = Callable[[str, str, str], Any]
-"""Gives a client of a service, in an account and a Region."""
+Connect = Callable[[str, str, str, bool], Any]
+"""Gives a client of a service, in an account and a Region: one that tries each call again, or does not."""
 
 _THROTTLED = {
     "LimitExceededException",
@@ -26,11 +26,18 @@ class Aws:
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._clients: dict[tuple[tuple[str, str, str], bool], Any] = {}
 
     def call(self, place: tuple[str, str, str], operation: str, **params: Any) -> Json:
         """One call's answer; `place` is service, account and Region. Raises CallError."""
-        client = self._client(place)
+        return self._called(self._client(place), place, operation, params)
+
+    def once(self, place: tuple[str, str, str], operation: str, **params: Any) -> Json:
+        """One call's answer, never tried again by itself: for what would then be done twice."""
+        return self._called(self._client(place, again=False), place, operation, params)
+
+    @staticmethod
+    def _called(client: Any, place: tuple[str, str, str], operation: str, params: Json) -> Json:
         try:
             answer: Json = getattr(client, operation)(**params)
         except (ClientError, BotoCoreError) as error:
@@ -55,10 +62,10 @@ class Aws:
         except (ClientError, BotoCoreError) as error:
             raise _explained(place, operation, error) from error
 
-    def _client(self, place: tuple[str, str, str]) -> Any:
-        if place not in self._clients:
-            self._clients[place] = self._connect(*place)
-        return self._clients[place]
+    def _client(self, place: tuple[str, str, str], *, again: bool = True) -> Any:
+        if (place, again) not in self._clients:
+            self._clients[place, again] = self._connect(*place, again)
+        return self._clients[place, again]
 
 
 def _explained(place: tuple[str, str, str], operation: str, error: Exception) -> CallError:

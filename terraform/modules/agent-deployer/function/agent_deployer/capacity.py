@@ -6,7 +6,7 @@ in sight of DRS already.
 """
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent_deployer import servers
@@ -112,7 +112,7 @@ def release(
         new = {
             **record,
             "reserved": reserved,
-            "failed": dict([*remembered.items(), *failed.items()][-_REMEMBERED:]),
+            "failed": dict([*remembered.items(), *_short(failed)][-_REMEMBERED:]),
         }
         if new == record or records.put(new):
             return
@@ -133,6 +133,15 @@ def no_room(account_id: str, now: Standing) -> str:
 
 _REMEMBERED = 1000
 """Failed instances that an account's record holds at most: those that failed last."""
+
+_LONGEST_REASON = 200
+"""Bytes of a reason there: DynamoDB takes 400 KB in one item. The whole of it is in the deployment's."""
+
+
+def _short(failed: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The instances that failed, each with as much of its reason as the record has room for."""
+    for instance_id, reason in failed.items():
+        yield instance_id, reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
 
 
 def _key(account_id: str, settings: Settings) -> str:

@@ -103,6 +103,7 @@ class Deployer:
             for instance_id, state in instances(parts).items()
             if state["status"] in wanted and state.get("refusal") != ALREADY
         )
+        deployment["resumed"] = int(time.time())
         deployment.pop("cancel", None)
         deployment.pop("error", None)
         deployment.pop("expires", None)
@@ -298,6 +299,7 @@ class Deployer:
         if not waiting:
             return
         account = servers.read(self._aws, into, self._settings.recovery_region)
+        others: dict[str, servers.Account] = {}
         for instance_id, state in waiting:
             server = account.servers.get(instance_id)
             late = now - state["installed_at"] > asked.confirm_seconds
@@ -309,14 +311,19 @@ class Deployer:
                     reason = server.error or f"still {server.state} after {asked.confirm_seconds} s"
                     state |= {"status": "failed", "reason": reason}
             elif late:
-                state |= {"status": "failed", "reason": self._astray(instance_id, into)}
+                state |= {"status": "failed", "reason": self._astray(instance_id, into, others)}
 
-    def _astray(self, instance_id: str, into: str) -> str:
-        """Where the server of an installed agent is, if not where it should be."""
+    def _astray(self, instance_id: str, into: str, others: dict[str, servers.Account]) -> str:
+        """Where the server of an installed agent is, if not where it should be.
+
+        `others` are the other accounts, each read when it is first asked for.
+        """
         for account_id in self._settings.external_ids:
             if account_id != into:
-                region = self._settings.recovery_region
-                server = servers.read(self._aws, account_id, region).servers.get(instance_id)
+                if account_id not in others:
+                    region = self._settings.recovery_region
+                    others[account_id] = servers.read(self._aws, account_id, region)
+                server = others[account_id].servers.get(instance_id)
                 if server is not None and server.replicating:
                     return f"it registered in account {account_id} as {server.id}, not in {into}"
         return f"SSM says that it is installed, but no source server shows in account {into}"
@@ -408,7 +415,7 @@ class Deployer:
         self._written(batch)
         while ids := [k for k, v in batch["instances"].items() if v["status"] == "planned"]:
             try:
-                answer = self._aws.call(
+                answer = self._aws.once(
                     ssm,
                     "send_command",
                     DocumentName=batch["document"],
@@ -562,7 +569,7 @@ def _progress(parts: dict[str, Json]) -> Json:
 def _wait_seconds(deployment: Json) -> int:
     """Seconds until the next step: more the longer it lasts, since an execution's history is limited."""
     asked: int = deployment["payload"].get("poll_seconds", request.POLL_SECONDS)
-    lasted = int(time.time()) - int(deployment["started"])
+    lasted = int(time.time()) - int(deployment.get("resumed") or deployment["started"])
     return max(asked, min(_LONGEST_POLL, lasted // 120))
 
 

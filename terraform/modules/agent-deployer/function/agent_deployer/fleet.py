@@ -26,6 +26,8 @@ _POLICIES = {
 _ARCHITECTURES = {"arm64", "x86_64"}
 _PLATFORMS = {"Linux", "Windows"}
 _ASKED_AT_ONCE = 100
+_PAGE = {"PageSize": 500}
+"""EC2 throttles first, and cuts off, who asks for everything at once."""
 
 ALREADY = "already-replicating"
 REFUSALS = {
@@ -40,6 +42,7 @@ REFUSALS = {
     "no-instance-profile": "it has no instance profile",
     "not-found": "there is no such instance",
     "not-running": "it does not run",
+    "not-synchronising": "it is registered in this account already, and does not synchronise",
     "not-tagged": f"its tag {ENABLED} is not true",
     "platform-unsupported": "DRS has no agent for its platform",
     "profile-lacks-policies": "its instance profile lacks a policy",
@@ -115,7 +118,9 @@ def read(aws: Aws, part: Part, request: Request) -> list[Instance]:
 
 
 def _described(aws: Aws, ec2: tuple[str, str, str], filters: list[Json]) -> list[Json]:
-    reservations = aws.pages(ec2, "describe_instances", "Reservations", Filters=filters)
+    reservations = aws.pages(
+        ec2, "describe_instances", "Reservations", Filters=filters, PaginationConfig=_PAGE
+    )
     found = [each for reservation in reservations for each in reservation["Instances"]]
     return [each for each in found if each.get("State", {}).get("Name") != "terminated"]
 
@@ -154,7 +159,9 @@ def _disks(aws: Aws, ec2: tuple[str, str, str], ids: list[str]) -> dict[str, lis
     found: dict[str, list[int]] = {}
     for some in _portions(ids):
         filters = [{"Name": "attachment.instance-id", "Values": some}]
-        for volume in aws.pages(ec2, "describe_volumes", "Volumes", Filters=filters):
+        for volume in aws.pages(
+            ec2, "describe_volumes", "Volumes", Filters=filters, PaginationConfig=_PAGE
+        ):
             for attachment in volume["Attachments"]:
                 found.setdefault(attachment["InstanceId"], []).append(int(volume["Size"]))
     return found
@@ -247,7 +254,12 @@ def _replicating(
         return "drs-not-initialised", f"account {part.into_account_id}"
     server = standing.account.servers.get(instance.id)
     if server is not None and server.replicating:
-        return ALREADY, server.id
+        if server.synchronising:
+            return ALREADY, server.id
+        if instance.id in standing.reserved:
+            return "in-another-deployment", standing.reserved[instance.id]
+        what = f"{server.id} is {server.state or 'in no state'}"
+        return "not-synchronising", f"{what}: {server.error}" if server.error else what
     for account_id, account in elsewhere.items():
         other = account.servers.get(instance.id)
         if other is not None and other.replicating:

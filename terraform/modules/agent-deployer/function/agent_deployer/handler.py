@@ -24,7 +24,7 @@ _STEPS = {"abandon": ("failure",), "advance": (), "plan": ("payload",)}
 """What each step is given, beside the deployment and its execution."""
 
 _ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-"""For SSM, which knows no idempotent SendCommand: a call that may have worked is looked for first."""
+"""For SSM's SendCommand, which is not idempotent: a call that may have worked is looked for first."""
 
 
 def handler(event: object, context: Any) -> Json:
@@ -93,12 +93,12 @@ def _connect(known: Settings) -> Connect:
     """Clients by the function's own role at home, and by the orchestration role elsewhere."""
     granted: dict[str, dict[str, str]] = {}
 
-    def connect(service: str, account_id: str, region: str) -> Any:
+    def connect(service: str, account_id: str, region: str, again: bool) -> Any:
         if service in {"dynamodb", "stepfunctions"}:
             return boto3.client(service, region_name=region, config=_CONFIG)
         if account_id not in granted:
             granted[account_id] = _assumed(known, account_id)
-        config = _ONCE if service == "ssm" else _CONFIG
+        config = _CONFIG if again else _ONCE
         # Of one session, which reads AWS's models once: they are most of what a step costs.
         return boto3.client(service, region_name=region, config=config, **granted[account_id])
 
