@@ -4,6 +4,7 @@ Everything is what the plan says it will be. What Terraform knows after the appl
 roles and logs, is put together from names.
 """
 
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import boto3
-from botocore.config import Config
 
 from tests.agent_deployer.estates import RECOVERY, SOURCE, Fleet, make_table
 from tests.conftest import Embedded
@@ -86,6 +84,9 @@ class Planned(Fleet):
         (environment,) = self.one("aws_lambda_function").values["environment"]
         return dict(json.loads(environment["variables"]["SETTINGS"]))
 
+    def client(self, service: str, account: str, region: str = SOURCE) -> Any:
+        return _client(self.embedded, service, account, region)
+
     def run(self, account: str, count: int, **more: Any) -> list[str]:
         """Runs instances with the planned instance profile, tagged and of the first wave."""
         profiles = [each for each in self.of("aws_iam_instance_profile") if each.account == account]
@@ -103,16 +104,9 @@ class Planned(Fleet):
     def invoke(self, payload: object) -> Json:
         """The function's answer; raises Refusal."""
         given = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        # Once: what the function refused is no reason to ask again.
-        client = boto3.client(
-            "lambda",
-            region_name=RECOVERY,
-            endpoint_url=self.embedded.url,
-            aws_access_key_id=self.home,
-            aws_secret_access_key="any",
-            config=Config(proxies={}, retries={"total_max_attempts": 1, "mode": "standard"}),
+        answer = self.client("lambda", self.home, RECOVERY).invoke(
+            FunctionName=self.function, Payload=given
         )
-        answer = client.invoke(FunctionName=self.function, Payload=given)
         said = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise Refusal(said["errorType"], said["errorMessage"])
@@ -124,7 +118,7 @@ class Planned(Fleet):
         while (seen := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < until, f"{execution} did not end"
             meanwhile()
-            time.sleep(0.1)
+            time.sleep(0.25)
         return dict(seen)
 
     def deployed(self, payload: Json | None = None) -> Json:
@@ -195,6 +189,11 @@ class Planned(Fleet):
         for item in dynamodb.scan(TableName=self.table)["Items"]:
             key = {name: item[name] for name in ("id", "part")}
             dynamodb.delete_item(TableName=self.table, Key=key)
+
+
+@functools.cache
+def _client(embedded: Embedded, service: str, account: str, region: str) -> Any:
+    return embedded.client(service, account, region)
 
 
 def part(settings: Json, source: str, into: str | None = None) -> Json:

@@ -284,7 +284,7 @@ def test_two_executions_at_once_never_pass_the_quota(deployer: Planned) -> None:
 
 
 def test_a_cancel_that_comes_while_a_step_is_made(deployer: Planned) -> None:
-    """The step finds the deployment changed when it is to record the end, and is made again."""
+    """It comes too late: the step that records the end finds it, and every instance replicates."""
     (instance,) = deployer.run(deployer.target, 1)
     reads = "drs DescribeSourceServers"
     plans = 2 * len(deployer.settings["external_ids"]) - 1  # each account, and one to reserve
@@ -296,8 +296,7 @@ def test_a_cancel_that_comes_while_a_step_is_made(deployer: Planned) -> None:
         until(lambda: deployer.calls().get(reads, 0) > before + plans)
         deployer.estate()._deployer.cancel(began["deployment_id"])
         ended = deployer.ended(began["execution_arn"])
-    assert (ended["status"], ended["error"]) == ("FAILED", "Cancelled")
-    assert "TransientError" in errors(deployer, ended)
+    assert ended["status"] == "SUCCEEDED"
     assert states_of(deployer, ended)[instance]["status"] == "replicating"
 
 

@@ -61,7 +61,7 @@ def read(tree: Path) -> Estate | None:
 def files(tree: Path) -> list[Path]:
     own = sorted((tree / ENV).glob("*.tf"))
     called = "".join(file.read_text() for file in own)
-    modules = (folder for folder in (tree / "modules").iterdir() if f"/{folder.name}\"" in called)
+    modules = (folder for folder in (tree / "modules").iterdir() if f'/{folder.name}"' in called)
     used = sorted(file for folder in modules for file in folder.glob("*.tf"))
     return [*own, tree / ENV / tfvars.FILE_NAME, *used]
 

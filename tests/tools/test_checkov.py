@@ -335,11 +335,9 @@ def test_what_is_no_plan_is_unknown_to_the_real_one(tmp_path: Path, plan: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "env", sorted(each.name for each in (ROOT / "terraform" / "envs").iterdir())
-)
-def test_our_own_envs_hold_or_argue(env: str) -> None:
-    found = checkov.scan_code(ROOT / "terraform" / "envs" / env, ROOT, os.environ)
+def test_our_own_code_holds_or_argues() -> None:
+    """The env with the most accounts; the gate's own test has the others."""
+    found = checkov.scan_code(ROOT / "terraform" / "envs" / "prod", ROOT, os.environ)
     assert {each.counted for each in found} == {Outcome.HOLDS}
     assert all(len(each.waived.reason.split()) > 10 for each in found if each.waived)
     assert all(each.where.startswith("terraform/") for each in found)
