@@ -146,6 +146,8 @@ BY_SCHEMA = [
     ("errors below none", same_account(concurrency={"max_errors": "-1"}), "max_errors"),
     ("nothing combined", combined(), "from 1 to 100"),
     ("combined in combined", combined(combined(same_account())), "deployment_pattern must be one of"),
+    ("combined with a pattern of another type", combined(same_account(deployment_pattern=["same-account"])), "deployment_pattern must be one of"),
+    ("name too long for a command's comment", same_account(deployment_id="a" * 61), "deployment_id must match"),
     ("combined with a text", combined("same-account"), "deployment_pattern must be one of"),
     ("no config of the extension's target", extended(extended_source_server_config={}), "lacks target_account_id"),
     ("alias for a key", extended(extended_source_server_config={"target_account_id": TARGET, "shared_kms_key_arn": "alias/x"}), "shared_kms_key_arn must match"),
@@ -199,8 +201,10 @@ def test_a_payload_of_ten_megabytes() -> None:
 def test_a_payload_that_is_no_json() -> None:
     nested: Payload = {}
     nested["self"] = nested
-    with pytest.raises(RequestError, match="no JSON"):
-        request.parse(nested, SETTINGS)
+    half_a_character = same_account(selectors={"tags": {"team": "\ud800"}})
+    for payload in (nested, half_a_character):
+        with pytest.raises(RequestError, match="no JSON"):
+            request.parse(payload, SETTINGS)
 
 
 def test_the_schema_is_one() -> None:

@@ -66,6 +66,23 @@ run "every_step_is_retried_and_its_failure_caught" {
   }
 }
 
+run "an_error_is_recorded_and_told_as_it_was" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for name in ["Plan", "Advance"] :
+      jsondecode(aws_sfn_state_machine.this.definition).States[name].Catch[0].Next == "Abandon"
+    ])
+    error_message = "No error may leave a deployment behind that nobody works on."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.this.definition).States.Stopped.CausePath == "$.Cause"
+    error_message = "The execution must end with the error that stopped it, also where it could not be recorded."
+  }
+}
+
 run "payloads_are_ready" {
   command = plan
 
