@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import logging
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -59,6 +60,8 @@ def install(permits: Permits) -> None:
     The interpreter is loaded when the first call needs it.
     """
     _permits[:] = [permits]
+    # An execution that fails says so itself; its interpreter would print how it was built, too.
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     get_backend = responses.get_backend
     loaded: list[bool] = []
