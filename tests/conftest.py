@@ -106,11 +106,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole program first, then its slow parts: a long file that begins last is waited for alone."""
-    items.sort(key=lambda each: (each.get_closest_marker("slow") is None, len(each.path.parts)))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
     """Ctrl-C is heard by the tests and what they start, even where a shell runs them in the background."""
