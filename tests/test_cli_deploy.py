@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -71,7 +72,11 @@ def test_a_deployment_from_its_plan_to_its_removal(
     assert json.loads(shown.stdout) == report(checkout)
     again = validator("deploy", "staging", *FAST)
     assert again.returncode == 0
-    assert again.stdout.count("already-replicating") == 5
+    assert report(checkout)["counts"] == {"already": 5}
+    assert not any(each in again.stdout for each in ids)
+    planned = validator("deploy", "staging", "--dry-run")
+    assert planned.returncode == 0
+    assert "0 are left out, 5 replicate already" in planned.stdout
     listed = validator("deploy", "staging", "--rollback", "first")
     assert listed.stdout.count("would be removed") == 5
     assert len(drs.describe_source_servers()["items"]) == 3
@@ -109,6 +114,11 @@ BAD_USAGE = [
     ("nothing to cancel", ("--cancel", "nothing"), "There is no deployment nothing"),
     ("nothing to roll back", ("--rollback", "nothing"), "There is no deployment nothing"),
     ("remove without a rollback", ("--remove",), "--rollback"),
+    ("tags beside a question", ("--status", "one", "--tag"), "--tag: of a new deployment"),
+    ("a dry run of an end", ("--cancel", "one", "--dry-run"), "--dry-run: of a new deployment"),
+    ("waves of an old deployment", ("--resume", "one", "--wave", "wave-1"), "--wave: of a new"),
+    ("what failed, of an end", ("--cancel", "one", "--retry-failed"), "--retry-failed: of a new"),
+    ("machines' format of a list", ("--rollback", "one", "--format", "json"), "--format json"),
     ("no tagged instance", (), "nothing to deploy onto"),
 ]
 
@@ -152,15 +162,14 @@ def test_without_the_deployer(estate: Embedded, validator: Validator) -> None:
     assert "drs-agent-deployer-staging" in done.stderr
 
 
-def selectors(checkout: Path, text: str) -> None:
+def selectors(checkout: Path, text: str, *, net: str = "20") -> None:
     file = checkout / TFVARS
-    old = '  instances         = {}\n  servers           = 300\n  staging_area_cidr = "10.240.20.0/24"'
-    assert old in file.read_text()
+    (old,) = re.findall(rf' +staging_area_cidr = "10.240.{net}.0/24"', file.read_text())
     file.write_text(file.read_text().replace(old, f"{old}\n  selectors = {{ {text} }}"))
 
 
-def tags(estate: Embedded, instance: str) -> dict[str, str]:
-    ec2 = estate.client("ec2", TARGET, SOURCE)
+def tags(estate: Embedded, instance: str, account: str = TARGET) -> dict[str, str]:
+    ec2 = estate.client("ec2", account, SOURCE)
     found = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [instance]}])["Tags"]
     return {tag["Key"]: tag["Value"] for tag in found}
 
@@ -188,6 +197,17 @@ def test_tags_by_a_selector_and_then_deployed(
     assert tags(estate, other)["dr:enabled"] == "false"
     again = validator("deploy", "staging", "--tag", *FAST)
     assert "instances tagged" not in again.stderr
+
+
+def test_instances_of_a_staging_account_say_whose_they_are(
+    estate: Embedded, checkout: Path, validator: Validator
+) -> None:
+    web = 'web = { priority = "1", tags = { Tier = "web" }, wave = "wave-1" }'
+    selectors(checkout, web, net="21")
+    (instance,) = run(estate, STAGING, 1, tags={"dr:enabled": "false", "Tier": "web"})
+    assert validator("deploy", "staging", "--tag", *FAST).returncode == 0
+    found = tags(estate, instance, STAGING)
+    assert (found["dr:account-type"], found["dr:target-account"]) == ("staging", TARGET)
 
 
 BAD_SELECTORS = [

@@ -764,27 +764,56 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from validator.operations import deploy
     from validator.reports.progress import Progress
 
-    if arguments.remove and not arguments.rollback:
-        raise UsageError("--remove goes with --rollback ID.")
+    _check_deploy_options(arguments)
     env, declared = _env(arguments.env)
     env.forget("deploy")
     with cloud.opened(os.environ.get("CLOUD"), _account_ids(declared), env.root) as aws:
-        estate = deploy.Estate(declared, _opener(declared, aws))
+        deployments = deploy.Deployments(declared, _opener(declared, aws))
         heading = f"deploy {env.name} on {aws.label}"
         with Progress(f"deploy {env.name}") as progress:
             if arguments.rollback:
                 progress.step("reading what was deployed")
-                for line in estate.rollback(arguments.rollback, remove=arguments.remove):
+                done = True
+                for as_asked, line in deployments.rollback(
+                    arguments.rollback, remove=arguments.remove
+                ):
                     print(line, flush=True)
-                return 0
+                    done = done and as_asked
+                return 0 if done else 1
             selection = _deploy_selection(arguments)
             if arguments.tag:
-                for line in estate.tag(selection, dry_run=arguments.dry_run):
+                for line in deployments.tag(selection, dry_run=arguments.dry_run):
                     _say(f"  {line}")
             if arguments.dry_run:
-                return _would_deploy(estate, selection, heading)
-            ended = _deployed(estate, selection, arguments, progress)
-        return _deploy_report(env, estate, ended, heading, arguments)
+                return _would_deploy(deployments, selection, heading)
+            ended = _deployed(deployments, selection, arguments, progress)
+        return _deploy_report(env, deployments, ended, heading, arguments)
+
+
+def _check_deploy_options(arguments: argparse.Namespace) -> None:
+    """Raises UsageError for options that have nothing to do with what is asked for."""
+    if arguments.remove and not arguments.rollback:
+        raise UsageError("--remove goes with --rollback ID.")
+    named = ("status", "resume", "cancel", "rollback")
+    which = next((each for each in named if getattr(arguments, each)), None)
+    new = {
+        "--account": arguments.account,
+        "--dry-run": arguments.dry_run,
+        "--id": arguments.id,
+        "--instance": arguments.instance,
+        "--max-concurrency": arguments.max_concurrency,
+        "--max-errors": arguments.max_errors,
+        "--poll-seconds": arguments.poll_seconds is not None,
+        "--retry-failed": arguments.retry_failed and which != "resume",
+        "--tag": arguments.tag,
+        "--via": arguments.via != "direct",
+        "--wave": arguments.wave,
+    }
+    given = [option for option, value in new.items() if value]
+    if which and given:
+        raise UsageError(f"{', '.join(given)}: of a new deployment, and not of --{which}.")
+    if arguments.format == "json" and (arguments.rollback or arguments.dry_run):
+        raise UsageError("--format json: of a deployment, and not of --rollback or --dry-run.")
 
 
 def _deploy_selection(arguments: argparse.Namespace) -> "deploy.Selection":
@@ -802,12 +831,27 @@ def _deploy_selection(arguments: argparse.Namespace) -> "deploy.Selection":
 
 
 def _deployed(
-    estate: "deploy.Estate",
+    deployments: "deploy.Deployments",
     selection: "deploy.Selection",
     arguments: argparse.Namespace,
     progress: "Progress",
 ) -> str:
     """Does what is asked for with a deployment, and returns its id."""
+    tell = _teller(progress)
+    if arguments.status:
+        return str(arguments.status)
+    if arguments.cancel:
+        deployments.cancel(arguments.cancel, tell)
+        return str(arguments.cancel)
+    if arguments.resume:
+        deployments.resume(arguments.resume, tell, retry_failed=arguments.retry_failed)
+        return str(arguments.resume)
+    way = deployments.via_function if arguments.via == "lambda" else deployments.direct
+    return str(way(deployments.payload(selection), arguments.id, tell)["deployment_id"])
+
+
+def _teller(progress: "Progress") -> "deploy.OnProgress":
+    """Shows how a deployment stands, each time that it stands otherwise."""
     from validator.reports import deploying
 
     told: list[str] = []
@@ -818,30 +862,23 @@ def _deployed(
             progress.step(line)
             told.append(line)
 
-    if arguments.status:
-        return str(arguments.status)
-    if arguments.cancel:
-        estate.cancel(arguments.cancel, tell)
-        return str(arguments.cancel)
-    if arguments.resume:
-        estate.resume(arguments.resume, tell, retry_failed=arguments.retry_failed)
-        return str(arguments.resume)
-    way = estate.via_function if arguments.via == "lambda" else estate.direct
-    return str(way(estate.payload(selection), arguments.id, tell)["deployment_id"])
+    return tell
 
 
-def _would_deploy(estate: "deploy.Estate", selection: "deploy.Selection", heading: str) -> int:
+def _would_deploy(
+    deployments: "deploy.Deployments", selection: "deploy.Selection", heading: str
+) -> int:
     """The status of a dry run: 1 if an instance would be left out that does not replicate yet."""
     from validator.reports.deploying import planned_to_text
 
-    plan = estate.dry_run(estate.payload(selection))
+    plan = deployments.dry_run(deployments.payload(selection))
     print(f"{heading} (dry run)\n\n{planned_to_text(plan.batches, plan.refused)}{heading}")
-    return 0 if estate.complete(plan) else 1
+    return 0 if deployments.complete(plan) else 1
 
 
 def _deploy_report(
     env: Env,
-    estate: "deploy.Estate",
+    deployments: "deploy.Deployments",
     deployment_id: str,
     heading: str,
     arguments: argparse.Namespace,
@@ -849,7 +886,7 @@ def _deploy_report(
     """Shows how a deployment stands, also under build/, and returns its status."""
     from validator.reports.deploying import to_text as shown
 
-    progress, instances = estate.status(deployment_id)
+    progress, instances = deployments.status(deployment_id)
     document = json.dumps({**progress, "instances": instances}, indent=2, sort_keys=True) + "\n"
     project.write(env.build("deploy") / "report.json", document)
     text = f"{heading}\n\n{shown(progress, instances)}{heading}\n"
@@ -953,13 +990,11 @@ def _deployed_in_demo(env: Env, declared: Declared, aws: "Cloud") -> str:
     from validator.reports.deploying import to_text as shown
     from validator.reports.progress import Progress
 
-    estate = deploy.Estate(declared, _opener(declared, aws))
-    options = argparse.Namespace(
-        status=None, cancel=None, resume=None, retry_failed=False, via="lambda", id=None
-    )
+    deployments = deploy.Deployments(declared, _opener(declared, aws))
+    payload = deployments.payload(deploy.Selection(poll_seconds=1))
     with Progress(f"deploy {env.name}") as progress:
-        deployment = _deployed(estate, deploy.Selection(poll_seconds=1), options, progress)
-    ended, instances = estate.status(deployment)
+        deployment = deployments.via_function(payload, None, _teller(progress))
+    ended, instances = deployments.status(deployment["deployment_id"])
     if ended["status"] != "succeeded":
         raise ToolError(f"The deployment ended {ended['status']}:\n{shown(ended, instances)}")
     return shown(ended, instances)

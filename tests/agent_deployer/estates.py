@@ -25,11 +25,11 @@ class Fleet:
     staging: str
     home: str
 
-    def estate(self) -> deploy.Estate:
+    def estate(self) -> deploy.Deployments:
         """The estate, as one operator sees it."""
         environment = self.embedded.environment("777788889999")
         opener = accounts.opener("OrganizationAccountAccessRole", environment)
-        return deploy.Estate(self.declared, opener)
+        return deploy.Deployments(self.declared, opener)
 
     def client(self, service: str, account: str, region: str = SOURCE) -> Any:
         return self.embedded.client(service, account, region)

@@ -20,6 +20,9 @@ from tests.agent_deployer.estates import RECOVERY, SOURCE
 from tests.agent_deployer.test_deployment import FAST, deployed, quick, silent, statuses
 from tests.agent_deployer.test_request import SETTINGS, STAGING, TARGET
 from tests.conftest import Embedded
+from tests.emulator.test_functions import zipped
+from validator.errors import AccountError
+from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS
 
 pytestmark = pytest.mark.slow
 __all__ = ["quick"]
@@ -176,3 +179,41 @@ def test_an_old_deployment_that_is_resumed_is_looked_at_as_often_as_was_asked(
     )
     assert again["status"] == "succeeded"
     assert set(waits) == {1}
+
+
+def test_its_quotas_are_those_of_the_validator() -> None:
+    """The function has nothing of the validator with it, so it names them itself."""
+    assert REPLICATING_SERVERS.code == capacity._REPLICATING
+    assert TOTAL_SERVERS.code == capacity._TOTAL
+    assert (REPLICATING_SERVERS.service, TOTAL_SERVERS.service) == ("drs", "drs")
+
+
+def test_an_answer_of_the_function_that_names_no_deployment(embedded: Embedded) -> None:
+    found = estates.fleet(embedded)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    role = found.client("iam", found.home).create_role(
+        RoleName="another", AssumeRolePolicyDocument=trust
+    )["Role"]["Arn"]
+    code = (
+        "import json, os\n\n\ndef handler(event, _):\n    return json.loads(os.environ['ANSWER'])\n"
+    )
+    lambda_ = found.client("lambda", found.home, RECOVERY)
+    name = "drs-agent-deployer-staging"
+    lambda_.create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=role,
+        Handler="main.handler",
+        Code={"ZipFile": zipped(code)},
+    )
+    for answer in ("null", "[1]", '{"deployment_id": "one"}'):
+        lambda_.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {"ANSWER": answer}}
+        )
+        with pytest.raises(AccountError, match="names no deployment"):
+            found.estate().via_function({}, None, silent)

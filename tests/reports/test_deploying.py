@@ -6,6 +6,7 @@ INSTANCES = {
     "i-1": {"account": "1", "into": "1", "wave": "wave-10", "status": "replicating"},
     "i-2": {"account": "1", "into": "1", "wave": "wave-2", "status": "failed", "reason": "Failed: no\nroom"},
     "i-3": {"account": "1", "status": "refused", "refusal": "not-running", "detail": "stopped"},
+    "i-4": {"account": "1", "status": "already", "refusal": "already-replicating", "detail": "s-4"},
 }  # fmt: skip
 
 
@@ -16,6 +17,7 @@ def test_waves_stand_in_the_order_of_their_numbers_and_what_is_not_well_by_name(
     assert "failed: i-2: Failed: no room" in text
     assert "refused: i-3: not-running (stopped)" in text
     assert "i-1" not in text
+    assert "i-4" not in text
     assert lines[-1] == "Deployment one: incomplete (not every instance replicates)."
 
 
@@ -39,8 +41,9 @@ def test_the_line_of_its_progress() -> None:
 
 def test_a_dry_run_says_what_would_be_sent_and_what_is_left_out() -> None:
     batch = {"wave": "wave-1", "account": "1", "into": "2", "instances": {"i-1": {}, "i-4": {}}}
-    refused = {"i-3": {"account": "1", "refusal": "not-running", "detail": "stopped"}}
+    refused = {each: INSTANCES[each] for each in ("i-3", "i-4")}
     text = planned_to_text((batch,), refused)
+    assert "i-4" not in text
     assert "wave-1: 2 instances of account 1 would get an agent that replicates into 2" in text
     assert "refused: i-3: not-running (stopped)" in text
-    assert text.endswith("2 instances in 1 commands; 1 are left out.\n")
+    assert text.endswith("2 instances in 1 commands; 1 are left out, 1 replicate already.\n")

@@ -6,7 +6,6 @@ From here SSM is called with the caller's access role; through the deployer noth
 
 import functools
 import json
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -14,16 +13,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from agent_deployer import errors
+from agent_deployer import errors, servers
 from agent_deployer.aws import Aws
 from agent_deployer.deployment import ENDED, Deployer, instances, new_id
-from agent_deployer.fleet import ALREADY
+from agent_deployer.fleet import PRIORITY, VALUES, WAVE
 from agent_deployer.planner import Plan
 from agent_deployer.settings import Settings
 
 from validator.accounts import CallError, Opened, Opener, call, pages
 from validator.errors import AccountError, UsageError
-from validator.model import Account, Part
+from validator.model import AGENT_DEPLOYER, Account, Part
 from validator.sources import tfvars
 from validator.sources.tfvars import Declared
 
@@ -58,13 +57,12 @@ class Selection:
     retry_failed: bool = False
 
 
-class Estate:
+class Deployments:
     """The deployments of one estate; every error of AWS is an AccountError."""
 
     def __init__(self, declared: Declared, opener: Opener) -> None:
         self._declared = declared
         self._opener = opener
-        self._owner = f"validator deploy {uuid.uuid4().hex[:8]}"
         target, staging, orchestration = tfvars.accounts(declared)
         self._accounts = (target, *staging)
         self._orchestration = orchestration
@@ -77,7 +75,10 @@ class Estate:
             source_region=tfvars.text(declared, "source_region"),
             target_account_id=target.id,
         )
-        self._deployer = Deployer(Aws(self._connect), self.settings, self._owner)
+        self._aws = Aws(self._connect)
+        self._deployer = Deployer(
+            self._aws, self.settings, f"validator deploy {uuid.uuid4().hex[:8]}"
+        )
 
     def payload(self, selection: Selection) -> Json:
         """The payload that deploys what is selected; raises UsageError for an unknown account."""
@@ -118,7 +119,7 @@ class Estate:
     @staticmethod
     def complete(plan: Plan) -> bool:
         """True if every instance that a plan leaves out replicates already."""
-        return all(each["refusal"] == ALREADY for each in plan.refused.values())
+        return all(each["status"] == "already" for each in plan.refused.values())
 
     def direct(self, payload: Json, deployment_id: str | None, on_progress: OnProgress) -> Json:
         """Deploys from here, and returns how it ended."""
@@ -167,15 +168,20 @@ class Estate:
         answer = call(
             lambda_,
             "invoke",
-            FunctionName=f"drs-agent-deployer-{self.settings.environment}",
+            FunctionName=f"{AGENT_DEPLOYER}-{self.settings.environment}",
             Payload=json.dumps(payload).encode(),
         )
-        said = json.loads(answer["Payload"].read())
+        said = _said(answer["Payload"].read())
         if "FunctionError" in answer:
-            message = f"{said.get('errorType')}: {said.get('errorMessage')}"
-            if said.get("errorType") == "RequestError":
-                raise UsageError(f"The agent deployer refused the payload: {said['errorMessage']}")
-            raise AccountError(f"The agent deployer failed: {message}")
+            kind, message = said.get("errorType"), said.get("errorMessage")
+            if kind == "RequestError":
+                raise UsageError(f"The agent deployer refused the payload: {message}")
+            raise AccountError(f"The agent deployer failed: {kind}: {message}")
+        if not {"deployment_id", "execution_arn"} <= set(said):
+            raise AccountError(
+                f"The agent deployer answered {said!r:.200}, which names no deployment: nothing is "
+                "known of what it did."
+            )
         return self._follow(said["deployment_id"], said["execution_arn"], on_progress)
 
     def _follow(self, deployment_id: str, execution: str, on_progress: OnProgress) -> Json:
@@ -337,33 +343,57 @@ class Estate:
             tags["dr:target-account"] = self.settings.target_account_id
         return tags
 
-    def rollback(self, deployment_id: str, *, remove: bool) -> Iterator[str]:
-        """The source servers that a deployment brought, each removed if `remove`; says of each what.
+    def rollback(self, deployment_id: str, *, remove: bool) -> Iterator[tuple[bool, str]]:
+        """The source servers that a deployment brought, each removed if `remove`.
 
-        A server that is extended stays: its extension would break. Raises AccountError.
+        Says of each what was done, and whether it is as asked. A server that is extended stays: its
+        extension would break. So does one of an instance that was sent an agent and never confirmed:
+        somebody must look where it came from. Raises AccountError.
         """
         _, states = self.status(deployment_id)
+        yield from self._unconfirmed(states)
         brought = {k: v for k, v in states.items() if "source_server_id" in v}
         extended = self._extended() if remove else set()
         for instance_id, state in sorted(brought.items()):
             server, into = state["source_server_id"], state["into"]
             what = f"{server} in account {into}, of instance {instance_id}"
             if not remove:
-                yield f"would be removed: {what}"
+                yield True, f"would be removed: {what}"
                 continue
             arn = f"arn:aws:drs:{self.settings.recovery_region}:{into}:source-server/{server}"
             if arn in extended:
-                yield f"kept: {what} is extended; delete its extension in the target first"
+                yield False, f"kept: {what} is extended; delete its extension in the target first"
                 continue
             drs = self._open(into).client("drs")
             try:
                 call(drs, "disconnect_source_server", sourceServerID=server)
                 call(drs, "delete_source_server", sourceServerID=server)
-                yield f"removed: {what}"
+                yield True, f"removed: {what}"
             except CallError as error:
                 if error.code != "ResourceNotFoundException":
                     raise
-                yield f"gone already: {what}"
+                yield True, f"gone already: {what}"
+
+    def _unconfirmed(self, states: dict[str, Json]) -> Iterator[tuple[bool, str]]:
+        """The servers of instances that were sent an agent, and whose server was not confirmed."""
+        sent = {
+            instance_id: state["into"]
+            for instance_id, state in states.items()
+            if "command_id" in state and "source_server_id" not in state
+        }
+        with _explained():
+            accounts = {
+                into: servers.read(self._aws, into, self.settings.recovery_region)
+                for into in set(sent.values())
+            }
+        for instance_id, into in sorted(sent.items()):
+            server = accounts[into].servers.get(instance_id)
+            if server is not None:
+                yield (
+                    False,
+                    f"kept: {server.id} in account {into}, of instance {instance_id}, was not "
+                    "confirmed by this deployment; look at it",
+                )
 
     def _extended(self) -> set[str]:
         """The ARNs of staging accounts' servers that are extended into the target."""
@@ -390,11 +420,20 @@ def _checked(selector: Json, where: str) -> dict[str, str]:
     """The tags that a selector gives; raises UsageError."""
     if not selector["tags"]:
         raise UsageError(f"{where}: a selector without tags would find every instance.")
-    if not re.fullmatch(r"wave-[1-9][0-9]{0,3}", selector["wave"]):
+    if not VALUES[WAVE].fullmatch(selector["wave"]):
         raise UsageError(f"{where}: wave {selector['wave']!r} must be such as wave-1.")
-    if not re.fullmatch(r"[1-9]", selector["priority"]):
+    if not VALUES[PRIORITY].fullmatch(selector["priority"]):
         raise UsageError(f"{where}: priority {selector['priority']!r} must be from 1 to 9.")
-    return {"dr:priority": selector["priority"], "dr:wave": selector["wave"]}
+    return {PRIORITY: selector["priority"], WAVE: selector["wave"]}
+
+
+def _said(payload: bytes) -> Json:
+    """What a function answered; what is no object is an answer that names nothing."""
+    try:
+        said = json.loads(payload)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {"answer": payload.decode(errors="replace")}
 
 
 @contextmanager

@@ -12,12 +12,13 @@ _STATES = (
     "sent",
     "installed",
     "replicating",
+    "already",
     "failed",
     "stopped",
     "cancelled",
     "refused",
 )
-_QUIET = {"planned", "sent", "installed", "replicating"}
+_QUIET = {"already", "installed", "planned", "replicating", "sent"}
 _MEANING = {
     "cancelled": "the deployment was ended by somebody; go on with --resume",
     "failed": "an error stopped the deployment; go on with --resume",
@@ -71,12 +72,13 @@ def planned_to_text(batches: tuple[Json, ...], refused: Mapping[str, Json]) -> s
             f"  {batch['wave']}: {len(batch['instances'])} instances of account {batch['account']} "
             f"would get an agent that replicates into {batch['into']}"
         )
-    lines += [
-        _line(instance_id, {"status": "refused", **state})
-        for instance_id, state in sorted(refused.items())
-    ]
+    left_out = {k: v for k, v in refused.items() if v["status"] not in _QUIET}
+    lines += [_line(instance_id, state) for instance_id, state in sorted(left_out.items())]
     total = sum(len(batch["instances"]) for batch in batches)
-    lines.append(f"{total} instances in {len(batches)} commands; {len(refused)} are left out.")
+    lines.append(
+        f"{total} instances in {len(batches)} commands; {len(left_out)} are left out, "
+        f"{len(refused) - len(left_out)} replicate already."
+    )
     return "\n".join(lines) + "\n"
 
 

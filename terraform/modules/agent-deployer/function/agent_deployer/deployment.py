@@ -16,7 +16,6 @@ from typing import Any
 from agent_deployer import capacity, planner, request, servers
 from agent_deployer.aws import Aws, Json
 from agent_deployer.errors import BusyError, CallError, DeployerError, RequestError, TransientError
-from agent_deployer.fleet import ALREADY
 from agent_deployer.records import KEPT_SECONDS, Records, deployment_key, name
 from agent_deployer.request import Request
 from agent_deployer.settings import Settings
@@ -92,7 +91,7 @@ class Deployer:
 
         So is what failed, with `retry_failed`. Raises BusyError while somebody works on it.
         """
-        parts = self._parts(deployment_id)
+        parts = self.parts(deployment_id)
         deployment = parts["deployment"]
         asked = request.parse(deployment["payload"], self._settings)
         if deployment["round"] == 0:
@@ -101,7 +100,7 @@ class Deployer:
         ids = tuple(
             instance_id
             for instance_id, state in instances(parts).items()
-            if state["status"] in wanted and state.get("refusal") != ALREADY
+            if state["status"] in wanted
         )
         deployment["resumed"] = int(time.time())
         deployment.pop("cancel", None)
@@ -116,7 +115,7 @@ class Deployer:
     def cancel(self, deployment_id: str) -> Json:
         """Asks that a deployment sends no more and calls back what is under way. Its progress."""
         for _ in range(_TRIES):
-            deployment = self._parts(deployment_id)["deployment"]
+            deployment = self.parts(deployment_id)["deployment"]
             if deployment["status"] in ENDED or deployment.get("cancel"):
                 break
             deployment["cancel"] = True
@@ -129,7 +128,7 @@ class Deployer:
 
         Raises BusyError for somebody else's: what stopped us does not stop them.
         """
-        parts = self._parts(deployment_id)
+        parts = self.parts(deployment_id)
         deployment = parts["deployment"]
         if deployment["status"] not in ENDED:
             if deployment["owner"] != self._owner:
@@ -141,22 +140,25 @@ class Deployer:
 
     def progress(self, deployment_id: str) -> Json:
         """How a deployment stands: status, counts by state and wave, seconds to wait."""
-        return _progress(self._parts(deployment_id))
+        return _progress(self.parts(deployment_id))
 
     def parts(self, deployment_id: str) -> dict[str, Json]:
         """Every record of a deployment; raises RequestError if there is none."""
-        return self._parts(deployment_id)
+        parts = self._records.parts(deployment_key(deployment_id))
+        if "deployment" not in parts:
+            raise RequestError(f"There is no deployment {deployment_id}.")
+        return parts
 
     def let_go(self, deployment_id: str) -> None:
         """Lets somebody else work on a deployment at once."""
-        deployment = self._parts(deployment_id)["deployment"]
+        deployment = self.parts(deployment_id)["deployment"]
         if deployment.get("owner") == self._owner:
             deployment["owned_until"] = 0
             self._records.put(deployment)
 
     def advance(self, deployment_id: str) -> Json:
         """One step of a deployment; its progress. Raises CallError, BusyError."""
-        parts = self._parts(deployment_id)
+        parts = self.parts(deployment_id)
         deployment = parts["deployment"]
         if deployment["status"] in ENDED:
             return _progress(parts)
@@ -188,12 +190,6 @@ class Deployer:
         if all(batch["status"] == "done" for batch in batches):
             self._finish(parts)
         return _progress(parts)
-
-    def _parts(self, deployment_id: str) -> dict[str, Json]:
-        parts = self._records.parts(deployment_key(deployment_id))
-        if "deployment" not in parts:
-            raise RequestError(f"There is no deployment {deployment_id}.")
-        return parts
 
     def _take(self, deployment: Json, asked: Request) -> None:
         self._records.take(deployment, self._owner, STEP_SECONDS + asked.poll_seconds)
@@ -463,8 +459,7 @@ class Deployer:
     def _finish(self, parts: dict[str, Json]) -> None:
         deployment, states = parts["deployment"], instances(parts)
         fine = bool(states) and all(
-            state["status"] == "replicating" or state.get("refusal") == ALREADY
-            for state in states.values()
+            state["status"] in {"already", "replicating"} for state in states.values()
         )
         status = "cancelled" if deployment.get("cancel") else "succeeded" if fine else "incomplete"
         self._end(parts, status)
@@ -485,7 +480,7 @@ class Deployer:
             if self._records.put(deployment):
                 return
             # Somebody has asked for its end in the meantime.
-            parts["deployment"] = self._parts(name(deployment))["deployment"]
+            parts["deployment"] = self.parts(name(deployment))["deployment"]
             if parts["deployment"].get("owner") != deployment.get("owner"):
                 break
         raise BusyError(f"Deployment {name(deployment)} is worked on by somebody else.")
@@ -506,7 +501,7 @@ def instances(parts: dict[str, Json]) -> dict[str, Json]:
     for record in _named(parts):
         for instance_id, state in record["instances"].items():
             if "document" not in record:
-                found[instance_id] = {"status": "refused", **state}
+                found[instance_id] = state
                 continue
             found[instance_id] = {
                 "account": record["account"],

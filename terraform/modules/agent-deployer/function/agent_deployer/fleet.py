@@ -13,7 +13,8 @@ from agent_deployer.settings import Settings
 
 ENABLED = "dr:enabled"
 WAVE, PRIORITY = "dr:wave", "dr:priority"
-_WAVE, _PRIORITY = re.compile(r"wave-([1-9][0-9]{0,3})"), re.compile(r"[1-9]")
+VALUES = {WAVE: re.compile(r"wave-([1-9][0-9]{0,3})"), PRIORITY: re.compile(r"[1-9]")}
+"""What the tags must be that every instance needs."""
 
 MOST_DISKS = 60
 LARGEST_DISK = 16 * 1024
@@ -82,7 +83,7 @@ class Preflight:
 
 def wave_number(wave: str) -> int:
     """The number by which a wave is ordered."""
-    found = _WAVE.fullmatch(wave)
+    found = VALUES[WAVE].fullmatch(wave)
     return int(found[1]) if found else 0
 
 
@@ -182,8 +183,7 @@ def preflight(
     found = read(aws, part, request)
     result = Preflight()
     for missing in set(request.instance_ids) - {each.id for each in found}:
-        where = f"in account {part.source_account_id}, with the tags and in the waves selected"
-        result.refused[missing] = ("not-found", where)
+        result.refused[missing] = ("not-found", f"in account {part.source_account_id}")
     policies: dict[str, set[str]] = {}
     for instance in found:
         refusal = (
@@ -234,7 +234,7 @@ def _wrong_tag(instance: Instance, part: Part, settings: Settings) -> str:
         "dr:target-account": settings.target_account_id,
         "dr:target-region": settings.recovery_region,
     }
-    for key, pattern in ((WAVE, _WAVE), (PRIORITY, _PRIORITY)):
+    for key, pattern in VALUES.items():
         if not pattern.fullmatch(tags.get(key, "")):
             return f"{key} = {tags.get(key)!r}; wave-1 and 1 to 9 are such as are known"
     for key, value in expected.items():

@@ -26,16 +26,12 @@ _TAGS_OF_SERVER = ("dr:enabled", fleet.WAVE, fleet.PRIORITY)
 class Plan:
     """Batches in the order in which they are sent, and what is refused, by instance id.
 
-    A batch is a record without id and part. A refusal has the instance's account, its name and a detail.
+    A batch is a record without id and part. A refusal has the instance's account, its name, a detail
+    and a status: `already` for what replicates, else `refused`.
     """
 
     batches: tuple[Json, ...]
     refused: dict[str, Json]
-
-    @property
-    def instances(self) -> int:
-        """How many instances get an agent."""
-        return sum(len(batch["instances"]) for batch in self.batches)
 
 
 def plan(aws: Aws, records: Records, settings: Settings, request: Request) -> Plan:
@@ -60,13 +56,18 @@ def plan(aws: Aws, records: Records, settings: Settings, request: Request) -> Pl
             # What one account lacks, another may have.
             kept = missing if name == "not-found" else refused
             kept[instance_id] = {
-                "account": part.source_account_id, "refusal": name, "detail": detail
-            }  # fmt: skip
+                "account": part.source_account_id,
+                "detail": detail,
+                "refusal": name,
+                "status": "already" if name == fleet.ALREADY else "refused",
+            }
     known = {each for batch in batches for each in batch["instances"]} | set(refused)
-    refused |= {k: v for k, v in missing.items() if k not in known}
+    asked = " or ".join(part.source_account_id for part in request.parts)
+    where = f"in account {asked}, with the tags and in the waves selected"
+    refused |= {k: {**v, "detail": where} for k, v in missing.items() if k not in known}
     if not known and not missing:
         raise RequestError(
-            f"No instance of {', '.join(part.source_account_id for part in request.parts)} is tagged "
+            f"No instance of {asked} is tagged "
             f"{fleet.ENABLED} = true and selected: there is nothing to deploy onto."
         )
     batches.sort(key=lambda batch: fleet.wave_number(batch["wave"]))
