@@ -24,6 +24,7 @@ LAYERS = [
     },
     {"cloud", "continuous"},
     {"demo", "packaging"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]
