@@ -22,7 +22,7 @@ LAYERS = [
         "checkov_checks",
         "convergence",
     },
-    {"cloud", "continuous"},
+    {"authoring", "cloud", "continuous"},
     {"demo", "packaging"},
     {"commands"},
     {"cli"},

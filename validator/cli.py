@@ -15,6 +15,7 @@ from typing import Any
 
 from validator.commands import (
     apply,
+    authoring,
     bootstrap,
     check,
     demo,
@@ -43,6 +44,7 @@ _COMMANDS = (
     diagnose,
     demo,
     package,
+    authoring,
     emulator,
     invariants,
 )

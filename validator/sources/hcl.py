@@ -4,11 +4,12 @@ Nothing is evaluated here. python-hcl2 and its parser live in this file and in `
 """
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import hcl2
 from lark import Token, Tree
@@ -37,6 +38,7 @@ reverse sensitive slice tolist tomap tostring try values
 PASSING = frozenset(_PASSING.split())
 """Functions that pass on what they are given, whatever it is."""
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SCOPES = frozenset(["var", "local", "module", "data", "each", "count", "path", "terraform"])
 _CHAINS = frozenset(
     ["get_attr_expr_term", "index_expr_term", "attr_splat_expr_term", "full_splat_expr_term"]
@@ -78,16 +80,46 @@ class Block:
 
 def tree(file: Path) -> Node:
     """The syntax tree of an HCL file; raises SourceError."""
-    return _read(file, _tree)
+    return _read(file, text(file), _tree)
+
+
+def tree_of(file: Path, text: str) -> Node:
+    """The syntax tree of a text; raises SourceError, which names it as `file`."""
+    return _read(file, text, _tree)
 
 
 def block(file: Path) -> Block:
     """An HCL file as one block; raises SourceError."""
-    return _read(file, _file)
+    return _read(file, text(file), _file)
 
 
-def _read(file: Path, parse: "functools._lru_cache_wrapper[T]") -> T:
-    text = _text(file)
+def of_block(node: Node, text: str) -> Block:
+    """A block of a text's syntax tree."""
+    words = [_label(c) for c in node.children if isinstance(c, Tree) and c.data != "body"]
+    first, *rest = [word for word in words if word is not None]
+    return _block(first, tuple(rest), node.meta.line, body(node), text)
+
+
+def written(value: Any) -> str:
+    """Plain data as HCL, with every string as literal text.
+
+    python-hcl2's own writer drops the first quote of a text such as `"${x}`.
+    """
+    if isinstance(value, dict):
+        elements = [f"{written_key(key)} = {written(each)}\n" for key, each in value.items()]
+        return f"{{\n{''.join(elements)}}}" if elements else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(written(each) for each in value)}]"
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def written_key(key: str) -> str:
+    """A key as HCL: bare where it is a name, else in quotes."""
+    return key if _NAME.fullmatch(key) else written(key)
+
+
+def _read(file: Path, text: str, parse: "functools._lru_cache_wrapper[T]") -> T:
     try:
         return parse(text) if len(text) <= _KEPT else parse.__wrapped__(text)
     except LarkError as error:
@@ -105,7 +137,7 @@ class _Twice(Exception):
     """An attribute is set twice; the text begins with its line."""
 
 
-def _text(file: Path) -> str:
+def text(file: Path) -> str:
     """The text of a file, with LF line ends and no byte-order mark; raises SourceError."""
     try:
         if file.stat().st_size > TOO_LARGE:
@@ -117,7 +149,8 @@ def _text(file: Path) -> str:
         raise SourceError(f"{file}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{file}: not UTF-8 text (byte {error.start}).") from error
-    return content.replace("\r\n", "\n") + "\n"
+    content = content.replace("\r\n", "\n")
+    return content if content.endswith("\n") else f"{content}\n"
 
 
 # Envs share their modules, and often whole files: each text is parsed once.
@@ -146,9 +179,7 @@ def _block(type_: str, labels: tuple[str, ...], line: int, inner: Node, text: st
                 raise _Twice(f"{child.meta.line}: {name(child)!r} is set twice in one block.")
             attributes[name(child)] = _expression(cast("Node", child.children[-1]), text)
         elif child.data == "block":
-            words = [_label(c) for c in child.children if isinstance(c, Tree) and c.data != "body"]
-            first, *rest = [word for word in words if word is not None]
-            blocks.append(_block(first, tuple(rest), child.meta.line, body(child), text))
+            blocks.append(of_block(child, text))
     return Block(type_, labels, line, attributes, tuple(blocks))
 
 

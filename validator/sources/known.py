@@ -18,7 +18,7 @@ from typing import Any
 
 from validator.errors import SourceError
 from validator.model import Unknown
-from validator.sources import elements, evaluate, hcl, modules, policy_documents
+from validator.sources import elements, hcl, modules, parts, policy_documents
 from validator.sources.elements import Opaque
 from validator.sources.hcl import Block, Expression, Reference
 from validator.sources.modules import Module
@@ -123,7 +123,7 @@ class Code:
         self.by_path: dict[str, list[Json]] = {}
         self._static: dict[str, list[str]] = {}
         _refuse_other_values(directory, declared.file)
-        with evaluate.begun(directory, declared.file.name) as evaluated:
+        with parts.begun(directory, declared.file.name) as evaluated:
             self.root = modules.load(directory)
             found = evaluated()
         for items in found.values():

@@ -254,6 +254,25 @@ def executable(environment: Mapping[str, str]) -> Path:
     return Path(found)
 
 
+def formatted(text: str, environment: Mapping[str, str]) -> str:
+    """HCL in Terraform's own form; raises ToolError."""
+    try:
+        done = subprocess.run(
+            [executable(environment), "fmt", "-no-color", "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            env={**environment, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull},
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError(f"`terraform fmt` failed ({error}).") from error
+    if done.returncode != 0:
+        raise ToolError(_explained("fmt", done.returncode, done.stderr.strip()))
+    return done.stdout
+
+
 def mirror(directory: Path, environment: Mapping[str, str]) -> Path | None:
     """A local mirror with the locked AWS provider, outside the folders that Terraform knows itself."""
     version = _locked_version(directory)
