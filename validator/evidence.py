@@ -307,9 +307,10 @@ def _manifest(members: Mapping[str, bytes]) -> dict[str, tuple[int, str]]:
         raise ValueError(f"{MANIFEST} is none")
     if data["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"{MANIFEST} is of another version than {SCHEMA_VERSION}")
+    if not isinstance(data["members"], dict):
+        raise ValueError(f"{MANIFEST} is none")
     found = {}
-    listed = data["members"]
-    for name, each in listed.items() if isinstance(listed, dict) else [("", None)]:
+    for name, each in data["members"].items():
         good = (
             _NAME.fullmatch(name)
             and isinstance(each, dict)
