@@ -27,6 +27,7 @@ from validator.commands import (
     invariants,
     package,
     plan,
+    recovery_plans,
     reporting,
     verify,
 )
@@ -40,6 +41,7 @@ _COMMANDS = (
     apply,
     deploy,
     extend,
+    recovery_plans,
     verify,
     diagnose,
     demo,
