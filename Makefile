@@ -15,7 +15,9 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose new-env add-staging-account remove-staging-account package bootstrap demo emulator invariants test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose bootstrap demo
+.PHONY: size new-env add-staging-account remove-staging-account package emulator invariants
+.PHONY: test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +57,9 @@ gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull reques
 
 emulator: .venv/ready ## Serve the embedded AWS until stopped.
 	@validator emulator $(ARGS)
+
+size: .venv/ready ## Plan how many accounts servers take, with ARGS="--servers N" or "--inventory FILE".
+	@validator size $(ENV) $(ARGS)
 
 invariants: .venv/ready ## List the invariants.
 	@validator invariants

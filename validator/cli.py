@@ -29,6 +29,7 @@ from validator.commands import (
     plan,
     recovery_plans,
     reporting,
+    size,
     verify,
 )
 from validator.errors import ValidatorError
@@ -46,6 +47,7 @@ _COMMANDS = (
     diagnose,
     demo,
     package,
+    size,
     authoring,
     emulator,
     invariants,
