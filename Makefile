@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose bootstrap demo
+.PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose evidence bootstrap demo
 .PHONY: size new-env add-staging-account remove-staging-account package emulator invariants
 .PHONY: test test-fast lint fmt docs mutants clean lock
 
@@ -48,6 +48,9 @@ add-staging-account: .venv/ready .venv/terraform ## Write one more staging accou
 
 remove-staging-account: .venv/ready .venv/terraform ## Say what is lost with a staging account, and take it out: ARGS="NAME --yes".
 	@validator remove-staging-account $(ENV) $(ARGS)
+
+evidence: .venv/ready .venv/terraform ## Put what was proved of env ENV into one archive for an auditor.
+	@validator evidence $(ENV) $(ARGS)
 
 package: .venv/ready ## Build what the functions of env ENV run; `plan` does so by itself.
 	@validator package $(ENV) $(ARGS)

@@ -4,6 +4,7 @@ import argparse
 import gc
 import os
 
+from validator import records
 from validator.commands import Commands, envs, judging, reporting
 from validator.findings import Finding
 from validator.project import Env
@@ -39,7 +40,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _checked(env: Env, arguments: argparse.Namespace) -> Run:
     """The run of `check` over one env."""
-    env.forget("check")
+    records.begin(env, "check")
     declared = envs.read(env)
     estate = code.read(env.directory, declared, env.name)
     more: tuple[Finding, ...] = ()

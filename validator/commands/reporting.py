@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from validator import project
+from validator import project, records
 from validator.errors import ValidatorError
 from validator.findings import EXIT_STATUS, Outcome
 from validator.project import Env
@@ -85,6 +85,7 @@ def report(reported: Sequence[_Reported], arguments: argparse.Namespace) -> int:
     try:
         for run, reports in reported:
             _write(_env_of(run).build(run.command), reports)
+            records.seal(_env_of(run), run.command, run.verdict.outcome, run.cloud)
         if runs[0].command == "gate":
             # What the workflow uploads and comments with: all envs in one.
             _write(_gate_folder(runs[0]), {name: _joined(name, reported) for name in REPORTS})
