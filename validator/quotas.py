@@ -6,8 +6,9 @@ Every quota here holds for one account in one Region. Live values from Service Q
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
-from validator.model import Account, Unknown
+from validator.model import Unknown
 
 _GENERAL_REFERENCE = "https://docs.aws.amazon.com/general/latest/gr/drs.html"
 
@@ -87,6 +88,34 @@ SNAPSHOTS = Quota(
     source="https://docs.aws.amazon.com/general/latest/gr/ebs-service.html",
     seen=date(2026, 11, 1),
 )
+VCPUS = Quota(
+    name="Running On-Demand Standard instances, in vCPUs",
+    code="L-1216C47A",
+    service="ec2",
+    value=5,
+    adjustable=True,
+    source="https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html",
+    seen=date(2026, 11, 28),
+)
+"""A new account has so few that it must ask for more before it replicates much."""
+DISKS_PER_SERVER = Quota(
+    name="Replicated disks of one source server",
+    code="",
+    service="drs",
+    value=60,
+    adjustable=False,
+    source="https://docs.aws.amazon.com/drs/latest/APIReference/API_ReplicationConfiguration.html",
+    seen=date(2026, 11, 1),
+)
+GIB_PER_DISK = Quota(
+    name="GiB of one replicated disk",
+    code="",
+    service="drs",
+    value=16 * 1024,
+    adjustable=False,
+    source="https://docs.aws.amazon.com/drs/latest/userguide/agent-install-common-errors.html",
+    seen=date(2026, 11, 1),
+)
 TRUSTED_ACCOUNTS = Quota(
     name="Trusted accounts of one DRS account",
     code="",
@@ -108,7 +137,19 @@ QUOTAS = (
 """The quotas that Service Quotas can tell of an account."""
 
 
-def limit(account: Account, quota: Quota) -> int | Unknown:
+POINTS_BESIDES_DAYS = 60 // 10 + 24
+"""Points in time that every server keeps: one each 10 minutes for an hour, one each hour for a day."""
+
+
+class HasQuotas(Protocol):
+    """An account, as far as its quotas go: their codes with what was read."""
+
+    @property
+    def quotas(self) -> tuple[tuple[str, int | Unknown], ...]:
+        """The values that were read, by code; none where none was."""
+
+
+def limit(account: HasQuotas, quota: Quota) -> int | Unknown:
     """The quota's value in this account: as the view read it, else AWS's default."""
     if not quota.code:
         return quota.value

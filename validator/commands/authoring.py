@@ -75,7 +75,7 @@ def _new_env(arguments: argparse.Namespace) -> int:
         return _is_there(Env(like.root, name), wanted)
     files = authoring.new_env(like, declared, wanted, _ranges_of_others(like, but=None))
     env = Env(like.root, name)
-    if status := _kept(env, files, new=True):
+    if status := kept(env, files, new=True):
         return status
     print(
         f"Env {name} is written, after env {like.name}. Its state goes into the bucket that "
@@ -109,7 +109,7 @@ def _add(arguments: argparse.Namespace) -> int:
     if not files:
         print(f"{wanted.id} is {name} of env {env.name} already. Nothing was changed.")
         return 0
-    if status := _kept(env, files):
+    if status := kept(env, files):
         return status
     print(f"{wanted.id} is {name} of env {env.name}. Next: validator plan {env.name}")
     return 0
@@ -171,13 +171,13 @@ def _remove(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         print("Nothing was changed. With --yes the account goes from the code.")
         return 1
-    if status := _kept(env, files):
+    if status := kept(env, files):
         return status
     print(f"{name} is gone from env {env.name}. Next: validator plan {env.name}")
     return 0
 
 
-def _kept(env: Env, files: Files, *, new: bool = False) -> int:
+def kept(env: Env, files: Files, *, new: bool = False) -> int:
     """Writes the files if the env's code holds with them, or is no worse than before; else says why."""
     from validator.tools import terraform
 

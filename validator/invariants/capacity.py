@@ -7,6 +7,7 @@ from validator.invariants.engine import invariant, need
 from validator.model import Account, Estate, Wave
 from validator.quotas import (
     CONCURRENT_JOBS,
+    POINTS_BESIDES_DAYS,
     REPLICATING_SERVERS,
     SERVERS_IN_ALL_JOBS,
     SERVERS_PER_JOB,
@@ -16,9 +17,6 @@ from validator.quotas import (
     limit,
     recovery,
 )
-
-POINTS_BESIDES_DAYS = 60 // 10 + 24
-"""Points in time that every server keeps: one each 10 minutes for an hour, one each hour for a day."""
 
 _STAGING_ROLE = re.compile(r"DRSStagingAccountRole_[0-9]{12}")
 

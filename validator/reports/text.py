@@ -13,7 +13,7 @@ from validator.findings import Outcome
 from validator.reports.document import Run, document, one_line, visible, waived_in_words
 
 WIDTH = 110
-_STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow"}
+STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow"}
 _WAIVED = "bold cyan"
 _EXPLAIN = {
     "holds": "every invariant holds for every subject",
@@ -26,16 +26,7 @@ Json = dict[str, Any]
 
 def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
     """The run as text for a terminal of `width` columns."""
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        width=width,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    console = paper(colour=colour, width=width)
     data = document(run)
     console.print(_heading(data), markup=False)
     console.print()
@@ -50,9 +41,28 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
     explained = _EXPLAIN[outcome]
     if outcome == Outcome.HOLDS and data["counts"]["waived"]:
         explained += ", or is waived"
-    console.print(Text.assemble("Verdict: ", (outcome, _STYLE[outcome]), f" ({explained})"))
+    console.print(Text.assemble("Verdict: ", (outcome, STYLE[outcome]), f" ({explained})"))
     console.print(_heading(data), markup=False)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return printed(console)
+
+
+def paper(*, colour: bool, width: int) -> Console:
+    """A console that writes into memory; `printed` gives what was written."""
+    return Console(
+        file=io.StringIO(),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        width=width,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+def printed(console: Console) -> str:
+    """What was written to a console of `paper`, without spaces at the ends of lines."""
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def _heading(data: Json) -> str:
@@ -140,7 +150,7 @@ def _print_checklist(console: Console, data: Json) -> None:
         table.add_row(
             escape(one_line(row["account"])),
             escape(one_line(row["item"])),
-            Text("not judged", "dim") if outcome is None else Text(outcome, _STYLE[outcome]),
+            Text("not judged", "dim") if outcome is None else Text(outcome, STYLE[outcome]),
         )
     console.print(table)
 
@@ -152,7 +162,7 @@ def _print_findings(console: Console, data: Json) -> None:
         if finding["outcome"] != Outcome.HOLDS and not finding["waived"]:
             groups.setdefault((finding["outcome"], finding["invariant"]), []).append(finding)
     for (outcome, invariant), findings in groups.items():
-        _print(console, Text.assemble((outcome, _STYLE[outcome]), f" {one_line(invariant)}"))
+        _print(console, Text.assemble((outcome, STYLE[outcome]), f" {one_line(invariant)}"))
         for finding in findings:
             _print_finding(console, finding)
         for label in ("why", "remedy"):
