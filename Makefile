@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend verify diagnose package bootstrap demo emulator invariants size test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply deploy extend verify diagnose evidence package bootstrap demo emulator invariants size test test-fast lint fmt docs mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ verify: ## Judge the accounts of env ENV as they are.
 diagnose: ## Find the cause of what is wrong in the accounts of env ENV.
 demo: ## Play the whole life of env ENV on an embedded AWS: apply, extend, verify, break, mend.
 bootstrap: ## Make what must exist before Terraform in env ENV.
+
+evidence: .venv/ready .venv/terraform ## Put what was proved of env ENV into one archive for an auditor.
+	@validator evidence $(ENV) $(ARGS)
 
 package: .venv/ready ## Build what the functions of env ENV run; `plan` does so by itself.
 	@validator package $(ENV) $(ARGS)

@@ -11,6 +11,8 @@ from pathlib import Path
 from validator.errors import SourceError, UsageError
 
 _INPUTS = ("*.tf", "*.tfvars", "*.hcl", "*.json", "*.tftpl")
+_LOCK = ".terraform.lock.hcl"
+_MADE = "__pycache__"
 
 
 PAGES = Path("docs", "invariants")
@@ -85,6 +87,28 @@ class Env:
         for package in sorted((self.root / "build" / self.name).glob("*.zip")):
             digest.update(hashlib.sha256(package.read_bytes()).digest())
         return digest.hexdigest()
+
+    def inputs(self) -> dict[str, str]:
+        """The SHA-256 of every file of the env and of all modules, by its path in the checkout.
+
+        Hidden files, which Terraform does not read, are left out, but for the lock file. A folder
+        that is a link is followed once.
+        """
+        found: dict[str, str] = {}
+        seen: set[Path] = set()
+        for top in (self.directory, self.root / "terraform" / "modules"):
+            for folder, below, files in os.walk(top, followlinks=True):
+                here = Path(folder).resolve()
+                if here in seen:
+                    below.clear()
+                    continue
+                seen.add(here)
+                below[:] = [each for each in below if not each.startswith(".") and each != _MADE]
+                for name in files:
+                    file = Path(folder, name)
+                    if (name == _LOCK or not name.startswith(".")) and file.is_file():
+                        found[file.relative_to(self.root).as_posix()] = digest(file)
+        return dict(sorted(found.items()))
 
     def forget(self, command: str) -> None:
         """Removes what an earlier run of `command` left, so that it cannot pass for this one's."""

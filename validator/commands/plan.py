@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from validator import project
+from validator import project, records
 from validator.commands import Commands, envs, judging, reporting
 from validator.errors import ValidatorError
 from validator.findings import Finding
@@ -56,6 +56,9 @@ def planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Name
         # checkov reads the code while Terraform plans.
         scanned = None if arguments.skip_checkov else beside.submit(judging.scan_code, env)
         document = _terraform_plan(env, declared, aws, progress)
+        if isinstance(document, dict):
+            told = str(document.get("terraform_version"))
+            records.add_version(env, "plan", "terraform", told)
         estate = plan_source.read(document, declared, env.name)
         estate = plan_source.beside(estate, _code(env, declared))
         more: tuple[Finding, ...] = ()

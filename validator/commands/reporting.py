@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from validator import project
+from validator import project, records
 from validator.errors import ValidatorError
 from validator.findings import EXIT_STATUS, Outcome
 from validator.model import Unknown
@@ -36,12 +36,16 @@ def say(message: str) -> None:
 def begun(env: Env, command: str) -> base.Json | Unknown:
     """What the last run of a command on an env had reported, unchecked, or why that cannot be read.
 
-    Whatever that run left is removed, so that it cannot pass for this one's.
+    Whatever that run left is removed, so that it cannot pass for this one's, and a record is begun of
+    what is recorded.
     """
     file = env.build(command) / file_name("json")
     absent = Unknown("no report of an earlier run is there")
     earlier = base.read(file) if file.is_file() else absent
-    env.forget(command)
+    if command in records.COMMANDS:
+        records.begin(env, command)
+    else:
+        env.forget(command)
     return earlier
 
 
@@ -98,6 +102,7 @@ def report(reported: Sequence[_Reported], arguments: argparse.Namespace) -> int:
     try:
         for run, reports in reported:
             _write(_env_of(run).build(run.command), reports)
+            records.seal(_env_of(run), run.command, run.verdict.outcome, run.cloud)
         if runs[0].command == "gate":
             # What the workflow uploads and comments with: all envs in one.
             _write(_gate_folder(runs[0]), {name: _joined(name, reported) for name in REPORTS})

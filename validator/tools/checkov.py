@@ -70,6 +70,16 @@ def program(environment: Mapping[str, str]) -> Path | None:
     return Path(found) if found else None
 
 
+def installed_version(environment: Mapping[str, str]) -> str | None:
+    """The version of the checkov to run, as its environment's record says; None if none is there."""
+    found = program(environment)
+    if found is None:
+        return None
+    place = found.resolve().parent.parent
+    records = sorted(place.glob("lib/python*/site-packages/checkov-*.dist-info"))
+    return records[0].name.removeprefix("checkov-").removesuffix(".dist-info") if records else None
+
+
 def scan_code(directory: Path, root: Path, environment: Mapping[str, str]) -> tuple[Finding, ...]:
     """Findings over one root module's HCL and the local modules that it calls.
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from validator.errors import ToolError
+from validator.model import Unknown
 
 _SECONDS = 60
 
@@ -35,3 +36,22 @@ def checkout(root: Path, revision: str, folder: str) -> Iterator[Path]:
         except (zipfile.BadZipFile, OSError) as error:
             raise ToolError(f"The files of {revision} cannot be laid out: {error}.") from error
         yield Path(made)
+
+
+def state(root: Path) -> tuple[str, bool] | Unknown:
+    """The commit that is checked out around `root`, and whether any file differs from it."""
+    said = []
+    for words in (("rev-parse", "--verify", "HEAD"), ("status", "--porcelain")):
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, timeout=_SECONDS, check=True
+            )
+        except FileNotFoundError:
+            return Unknown("there is no `git` on PATH")
+        except subprocess.TimeoutExpired:
+            return Unknown(f"`git {words[0]}` did not end in {_SECONDS} s")
+        except subprocess.CalledProcessError as error:
+            lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
+            return Unknown(f"`git {words[0]}` failed: {lines[0] if lines else 'it said nothing'}")
+        said.append(done.stdout.decode("utf-8", "replace").strip())
+    return said[0], bool(said[1])

@@ -230,6 +230,15 @@ class WorkingDirectory:
 
 def executable(environment: Mapping[str, str]) -> Path:
     """The Terraform to run: the first on PATH; raises ToolError if it is missing or too old."""
+    return _found(environment)[0]
+
+
+def version(environment: Mapping[str, str]) -> str:
+    """The version of the Terraform to run; raises ToolError if it is missing or too old."""
+    return _found(environment)[1]
+
+
+def _found(environment: Mapping[str, str]) -> tuple[Path, str]:
     found = shutil.which("terraform", path=environment.get("PATH", os.defpath))
     if found is None:
         raise ToolError(
@@ -251,7 +260,7 @@ def executable(environment: Mapping[str, str]) -> Path:
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST:
         raise ToolError(f"{found}: is Terraform {version}; 1.10 or newer is needed.")
-    return Path(found)
+    return Path(found), version
 
 
 def formatted(text: str, environment: Mapping[str, str]) -> str:
@@ -275,7 +284,7 @@ def formatted(text: str, environment: Mapping[str, str]) -> str:
 
 def mirror(directory: Path, environment: Mapping[str, str]) -> Path | None:
     """A local mirror with the locked AWS provider, outside the folders that Terraform knows itself."""
-    version = _locked_version(directory)
+    version = locked_version(directory)
     named = environment.get("TF_PROVIDER_MIRROR")
     if named:
         if not _holds(Path(named), version):
@@ -298,7 +307,8 @@ def mirror(directory: Path, environment: Mapping[str, str]) -> Path | None:
     return next((each for each in candidates if _holds(each, version)), None)
 
 
-def _locked_version(directory: Path) -> str | None:
+def locked_version(directory: Path) -> str | None:
+    """The version of the AWS provider that a root module's lock file names, None if it names none."""
     try:
         text = (directory / ".terraform.lock.hcl").read_text(encoding="utf-8")
     except OSError:
