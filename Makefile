@@ -15,15 +15,17 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend verify diagnose evidence package bootstrap demo emulator invariants size test test-fast lint fmt docs docs-site mutants clean lock
+.PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose evidence bootstrap demo
+.PHONY: size new-env add-staging-account remove-staging-account package emulator invariants
+.PHONY: test test-fast lint fmt docs docs-site mutants clean lock
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: .venv/ready ## Judge the code of env ENV: no credentials, provider or network.
 	@validator check $(ENV) $(ARGS)
 
-plan apply deploy extend verify bootstrap demo diagnose: .venv/ready .venv/terraform
+plan apply deploy extend recovery-plans verify bootstrap demo diagnose: .venv/ready .venv/terraform
 	@validator $@ $(ENV) $(ARGS)
 
 plan apply: .venv-checkov/ready
@@ -32,10 +34,20 @@ plan: ## Plan env ENV with Terraform and judge the plan.
 apply: ## Apply the saved plan of env ENV, if its verdict holds.
 deploy: ## Deploy agents onto the tagged instances of env ENV, wave by wave.
 extend: ## Extend every extensible source server of env ENV into the target.
+recovery-plans: ## Write AWS's recovery plans of env ENV from its tags, and start none.
 verify: ## Judge the accounts of env ENV as they are.
 diagnose: ## Find the cause of what is wrong in the accounts of env ENV.
 demo: ## Play the whole life of env ENV on an embedded AWS: apply, extend, verify, break, mend.
 bootstrap: ## Make what must exist before Terraform in env ENV.
+
+new-env: .venv/ready .venv/terraform ## Write env ENV after another: ARGS="--like staging --target ID --staging ID --servers N".
+	@validator new-env $(ENV) $(ARGS)
+
+add-staging-account: .venv/ready .venv/terraform ## Write one more staging account into env ENV: ARGS="ID".
+	@validator add-staging-account $(ENV) $(ARGS)
+
+remove-staging-account: .venv/ready .venv/terraform ## Say what is lost with a staging account, and take it out: ARGS="NAME --yes".
+	@validator remove-staging-account $(ENV) $(ARGS)
 
 evidence: .venv/ready .venv/terraform ## Put what was proved of env ENV into one archive for an auditor.
 	@validator evidence $(ENV) $(ARGS)
