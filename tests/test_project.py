@@ -1,5 +1,6 @@
 """The checkout's layout: saved plans are trusted only while nothing has changed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,16 @@ def test_the_pages_have_an_address_where_the_checkout_has_one(env: project.Env) 
     assert found == "https://git.example/team/estate/blob/0123abc/docs/invariants"
     for name in ON_GITHUB:
         assert project.pages(env.root, {**ON_GITHUB, name: ""}) is None
+
+
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+    """As root, `--output /dev/null` would otherwise leave the machine without one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        project.write(pipe, "report")
+        assert os.read(reader, 100) == b"report"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()

@@ -164,9 +164,15 @@ def find_root(start: Path) -> Path:
 
 
 def write(file: Path, content: str | bytes) -> None:
-    """Writes the whole file or nothing: a reader never sees half of it; raises OSError with its name."""
+    """Writes the whole file or nothing: a reader never sees half of it; raises OSError with its name.
+
+    What is there and no file, such as /dev/null or a pipe, is written into and not replaced.
+    """
     data = content.encode() if isinstance(content, str) else content
     try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            file.write_bytes(data)
+            return
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
             with os.fdopen(handle, "wb") as stream:

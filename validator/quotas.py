@@ -125,6 +125,34 @@ TRUSTED_ACCOUNTS = Quota(
     source="https://docs.aws.amazon.com/drs/latest/userguide/adding-trusted-account.html",
     seen=date(2026, 11, 1),
 )
+_RECOVERY_PLANS = "https://docs.aws.amazon.com/drs/latest/userguide/recovery-plans.html"
+RECOVERY_PLANS = Quota(
+    name="Recovery plans",
+    code="",
+    service="drs",
+    value=1000,
+    adjustable=False,
+    source=_RECOVERY_PLANS,
+    seen=date(2026, 11, 1),
+)
+SERVERS_PER_RECOVERY_PLAN = Quota(
+    name="Source servers in a recovery plan",
+    code="",
+    service="drs",
+    value=100,
+    adjustable=False,
+    source=_RECOVERY_PLANS,
+    seen=date(2026, 11, 1),
+)
+STEPS_PER_RECOVERY_PLAN = Quota(
+    name="Steps in a recovery plan",
+    code="",
+    service="drs",
+    value=20,
+    adjustable=False,
+    source=_RECOVERY_PLANS,
+    seen=date(2026, 11, 1),
+)
 
 QUOTAS = (
     REPLICATING_SERVERS,

@@ -164,8 +164,9 @@ def _drs(call: Call, account_id: str) -> list[str]:
         return f"arn:aws:drs:{call.region}:{account_id}:{kind}/{identifier}"
 
     found = [arn(kind, params[name]) for name, kind in _DRS_IDS.items() if name in params]
-    if "sourceServerArn" in params:
-        found.append(str(params["sourceServerArn"]))
+    for name in ("recoveryPlanArn", "recoveryPlanStepArn", "sourceServerArn"):
+        if name in params:
+            found.append(str(params[name]))
     if "resourceId" in params:
         is_server = str(params["resourceId"]).startswith("s-")
         kind = "source-server" if is_server else "launch-configuration-template"

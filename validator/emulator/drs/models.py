@@ -158,6 +158,8 @@ class DrsBackend(BaseBackend):
         self.servers: dict[str, Server] = {}
         self.jobs: dict[str, Job] = {}
         self.recovery_instances: dict[str, Json] = {}
+        self.recovery_plans: dict[str, Json] = {}
+        self.recovery_plan_tokens: dict[str, tuple[Json, Json]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.random = random.Random(f"{account_id} {region_name}")
 
