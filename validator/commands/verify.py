@@ -3,10 +3,10 @@
 import argparse
 import os
 import time
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from validator import waivers
+from validator import history, waivers
 from validator.commands import Commands, envs, judging, reporting
 from validator.findings import Verdict
 from validator.model import Estate
@@ -73,14 +73,23 @@ def _verify(arguments: argparse.Namespace) -> int:
                 )
 
             if arguments.watch is None:
-                return reporting.report([reporting.rendered(read())], arguments)
+                return _reported(env, read(), aws, arguments)
             with screen:
                 watch(read, screen, lambda: time.sleep(arguments.watch))
     except KeyboardInterrupt:
         # An embedded AWS that dies interrupts too, and is an error by the time it comes to here.
         if isinstance(screen.last, Run):
-            return reporting.report([reporting.rendered(screen.last)], arguments)
+            return _reported(env, screen.last, aws, arguments)
         raise screen.last or KeyboardInterrupt from None
+
+
+def _reported(env: Env, run: Run, aws: "Cloud", arguments: argparse.Namespace) -> int:
+    """The status of the report on a run, which is kept in the env's history."""
+    status = reporting.report([reporting.rendered(run)], arguments)
+    read_at = run.estate.read_at
+    if isinstance(read_at, datetime):
+        history.kept(env, history.verified(run.document, aws.identity, read_at))
+    return status
 
 
 def verified(
