@@ -89,7 +89,7 @@ def picture(
         tag("figure", drawing, _legend(live, headroom)),
         class_="wide",
         tabindex=0,
-        role="region",
+        role="group",
         aria_label="The estate as a picture",
     )
 
