@@ -54,6 +54,7 @@ ONLY = {
         "reports/text.py",
         "reports/progress.py",
         "reports/sizing.py",
+        "reports/watching.py",
         "reports/forecasting.py",
     },
     "moto": {"emulator/*", "emulator/drs/*"},
