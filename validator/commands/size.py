@@ -204,7 +204,10 @@ def _servers(arguments: argparse.Namespace, declared: _Declared | None) -> Itera
     if arguments.inventory:
         from validator.sources import inventory
 
-        for server in inventory.read(arguments.inventory):
+        read = inventory.read(arguments.inventory)
+        if declared is not None:
+            _check_whole(declared, read)
+        for server in read:
             yield _listed(server, declared)
         return
     volumes = arguments.volumes
@@ -223,6 +226,17 @@ def _servers(arguments: argparse.Namespace, declared: _Declared | None) -> Itera
         )
     for number in range(arguments.servers):
         yield Server(None, "", disks=disks, placed=kept[number] if number < len(kept) else None)
+
+
+def _check_whole(declared: _Declared, servers: Sequence[Server]) -> None:
+    """Raises SourceError for an inventory that lacks what the env lists: it would be sized too small."""
+    lacking = sorted(declared.instances.keys() - {each.id for each in servers})
+    if lacking:
+        raise SourceError(
+            f"{declared.values.file}: lists {len(lacking)} instances that the inventory lacks "
+            f"({lacking[0]} in {declared.instances[lacking[0]]}). Add them to the inventory, or take "
+            "them out of the env."
+        )
 
 
 def _listed(server: Server, declared: _Declared | None) -> Server:
