@@ -68,6 +68,15 @@ def test_a_name_is_no_markup() -> None:
     assert "[red]" in reports.to_text(sized([server(1)], [TARGET, place], Wish()))
 
 
+def test_no_number_is_cut_where_accounts_have_ids_and_disks_are_large() -> None:
+    own = Place("target", Part.TARGET, "1" * 12)
+    staging = Place("staging-13", Part.STAGING, "2" * 12)
+    servers = [server(n, (2000,) * 9) for n in range(500)]
+    text = reports.to_text(sized(servers, [own, staging], Wish()))
+    assert "5400000" in text.splitlines()[5] and "99900" in text.splitlines()[5]
+    assert "…" not in text
+
+
 def test_the_text_of_thousands_is_short() -> None:
     servers = [server(n, (8,) * 61) for n in range(4000)]
     text = reports.to_text(sized(servers, [TARGET], Wish()))

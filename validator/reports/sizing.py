@@ -152,7 +152,7 @@ def _accounts(data: Json) -> Table:
     table.add_column("Id", no_wrap=True)
     table.add_column("Servers", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for name in ("Volumes", "GiB", "Snapshots", "Replication\nservers", "vCPUs", "Addresses"):
+    for name in ("Volumes", "GiB", "Snapshots", "Replication\nservers", "Addresses"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in data["accounts"]:
         quota = each["quota"]
@@ -169,7 +169,6 @@ def _accounts(data: Json) -> Table:
                     "storage_gib",
                     "snapshots",
                     "replication_servers",
-                    "vcpus",
                     "addresses",
                 )
             ),
