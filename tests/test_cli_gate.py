@@ -102,7 +102,7 @@ def test_the_gate(checkout: Path, validator: Validator) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert "terraform/envs/dev/versions.tf is not formatted" in done.stdout
     gate = checkout / "build/gate"
-    assert {each.name for each in gate.iterdir()} == {"report.txt", "report.json", "report.sarif", "report.junit.xml", "report.md"}  # fmt: skip
+    assert {each.name for each in gate.iterdir()} == {"report.txt", "report.json", "report.sarif", "report.junit.xml", "report.md", "report.html"}  # fmt: skip
     comment = (gate / "report.md").read_text()
     assert "300 → 305 of 300" in comment
     assert "Could not be compared" not in comment

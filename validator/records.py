@@ -182,7 +182,9 @@ def differing(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str
 def own_digest() -> str:
     """The SHA-256 over every file of the validator itself, which its version does not tell."""
     digest = hashlib.sha256()
-    for file in sorted(each for kind in ("*.py", "*.json") for each in _PACKAGE.rglob(kind)):
+    for file in sorted(
+        each for kind in ("*.py", "*.json", "*.css", "*.js") for each in _PACKAGE.rglob(kind)
+    ):
         digest.update(f"{file.relative_to(_PACKAGE).as_posix()}\0".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

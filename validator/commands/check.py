@@ -4,7 +4,6 @@ import argparse
 import gc
 import os
 
-from validator import records
 from validator.commands import Commands, envs, judging, reporting
 from validator.findings import Finding
 from validator.project import Env
@@ -40,7 +39,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _checked(env: Env, arguments: argparse.Namespace) -> Run:
     """The run of `check` over one env."""
-    records.begin(env, "check")
+    before = reporting.begun(env, "check")
     declared = envs.read(env)
     estate = code.read(env.directory, declared, env.name)
     more: tuple[Finding, ...] = ()
@@ -56,4 +55,5 @@ def _checked(env: Env, arguments: argparse.Namespace) -> Run:
         notes=judging.notes_on(verdict, env, declared, arguments),
         root=env.root,
         base=judging.base_report(env, arguments.base, with_checkov=arguments.checkov),
+        before=before,
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from validator.commands import Commands, envs, judging, plan, reporting
@@ -37,10 +38,10 @@ def _gated(env: Env, arguments: argparse.Namespace) -> Run:
     """The run of `gate` over one env, on an AWS of its own."""
     from validator import cloud
 
-    env.forget("gate")
+    before = reporting.begun(env, "gate")
     declared = envs.read(env)
     with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
-        return _gated_on(aws, env, declared, arguments)
+        return replace(_gated_on(aws, env, declared, arguments), before=before)
 
 
 def _gated_on(aws: "Cloud", env: Env, declared: Declared, arguments: argparse.Namespace) -> Run:

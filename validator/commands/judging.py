@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from validator import project, records, waivers
+from validator import project, waivers
 from validator.commands import envs, reporting
 from validator.errors import ValidatorError
 from validator.findings import Finding, Outcome, Verdict
@@ -65,10 +65,12 @@ def refused(env: Env, declared: Declared, arguments: argparse.Namespace) -> int 
     verdict = account_verdict(env, declared)
     if verdict.outcome is Outcome.HOLDS:
         return None
-    records.begin(env, "plan")
+    before = reporting.begun(env, "plan")
     estate = tfvars.estate(declared, env.name, "code", lambda account: account)
     note = "Terraform was not run: the declared accounts must be right first."
-    run = Run("plan", env.name, "no AWS", estate, verdict, notes=(note,), root=env.root)
+    run = Run(
+        "plan", env.name, "no AWS", estate, verdict, notes=(note,), root=env.root, before=before
+    )
     return reporting.report([reporting.rendered(run)], arguments)
 
 

@@ -51,7 +51,7 @@ def planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Name
     from validator.reports.progress import Progress
     from validator.sources import plan as plan_source
 
-    records.begin(env, "plan")
+    before = reporting.begun(env, "plan")
     with Progress(f"plan {env.name}") as progress, ThreadPoolExecutor(1) as beside:
         # checkov reads the code while Terraform plans.
         scanned = None if arguments.skip_checkov else beside.submit(judging.scan_code, env)
@@ -70,7 +70,9 @@ def planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Name
             more = _scan_plan(env, document, scanned.result())
     verdict = judging.judged(env, estate, more, arguments.accept)
     notes += judging.notes_on(verdict, env, declared, arguments)
-    run = Run("plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
+    run = Run(
+        "plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root, before=before
+    )
     env.save_plan(run.verdict.outcome, aws.identity)
     return run
 

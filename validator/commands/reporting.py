@@ -12,8 +12,9 @@ from pathlib import Path
 from validator import project, records
 from validator.errors import ValidatorError
 from validator.findings import EXIT_STATUS, Outcome
+from validator.model import Unknown
 from validator.project import Env
-from validator.reports import REPORTS, Run, combined, file_name
+from validator.reports import REPORTS, Run, base, combined, file_name
 
 NO_VERDICT = 2
 
@@ -30,6 +31,22 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
 def say(message: str) -> None:
     """Tells a person, beside the report."""
     print(message, file=sys.stderr)
+
+
+def begun(env: Env, command: str) -> base.Json | Unknown:
+    """What the last run of a command on an env had reported, unchecked, or why that cannot be read.
+
+    Whatever that run left is removed, so that it cannot pass for this one's, and a record is begun of
+    what is recorded.
+    """
+    file = env.build(command) / file_name("json")
+    absent = Unknown("no report of an earlier run is there")
+    earlier = base.read(file) if file.is_file() else absent
+    if command in records.COMMANDS:
+        records.begin(env, command)
+    else:
+        env.forget(command)
+    return earlier
 
 
 def judge_each(

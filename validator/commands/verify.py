@@ -6,7 +6,7 @@ import time
 from datetime import date
 from typing import TYPE_CHECKING
 
-from validator import records, waivers
+from validator import waivers
 from validator.commands import Commands, envs, judging, reporting
 from validator.findings import Verdict
 from validator.model import Estate
@@ -44,11 +44,14 @@ def _verify(arguments: argparse.Namespace) -> int:
     from validator import cloud
 
     env, declared = envs.find(arguments.env)
-    records.begin(env, "verify")
+    before = reporting.begun(env, "verify")
     with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
         estate, verdict, notes = verified(env, declared, aws, arguments)
         notes = (*notes, *waivers.warnings(verdict, date.today()))
-        run = Run("verify", env.name, aws.label, estate, verdict, notes=notes, root=env.root)
+        run = Run(
+            "verify", env.name, aws.label, estate, verdict,
+            notes=notes, root=env.root, before=before,
+        )  # fmt: skip
         return reporting.report([reporting.rendered(run)], arguments)
 
 

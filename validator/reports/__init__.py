@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from validator.reports import base
 from validator.reports.combined import COMBINED, combined_text
 from validator.reports.document import Run
+from validator.reports.html import to_html
 from validator.reports.json import to_json
 from validator.reports.junit import to_junit
 from validator.reports.markdown import to_markdown
@@ -18,6 +20,7 @@ REPORTS: dict[str, Report] = {
     "sarif": to_sarif,
     "junit": to_junit,
     "markdown": to_markdown,
+    "html": to_html,
 }
 _SUFFIXES = {"text": "txt", "junit": "junit.xml", "markdown": "md"}
 
@@ -32,4 +35,4 @@ def combined(name: str, reports: Sequence[str]) -> str:
     return reports[0] if len(reports) == 1 else COMBINED.get(name, combined_text)(reports)
 
 
-__all__ = ["REPORTS", "Report", "Run", "combined", "file_name"]
+__all__ = ["REPORTS", "Report", "Run", "base", "combined", "file_name"]

@@ -5,6 +5,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from validator.reports.html import combined_html
+
 
 def combined_json(reports: Sequence[str]) -> str:
     """An array of the reports."""
@@ -38,5 +40,6 @@ COMBINED: dict[str, Callable[[Sequence[str]], str]] = {
     "json": combined_json,
     "sarif": combined_sarif,
     "junit": combined_junit,
+    "html": combined_html,
 }
 """How the formats that are one document are joined; the others stand one after the other."""

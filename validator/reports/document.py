@@ -30,7 +30,8 @@ class Run:
 
     `root` is the checkout, which no report names. `today` is the day that waivers' days are counted
     from. `base` is the decoded JSON report of the base branch, unchecked, or why there is none;
-    None compares with nothing. `docs` is the web address of the folder of the invariants' pages.
+    None compares with nothing. `before` is the same of the last run of this command on this env. `docs`
+    is the web address of the folder of the invariants' pages.
     """
 
     command: str
@@ -42,6 +43,7 @@ class Run:
     root: Path | None = None
     today: date = field(default_factory=date.today)
     base: Json | Unknown | None = None
+    before: Json | Unknown | None = None
     docs: str | None = None
 
     @functools.cached_property
@@ -79,7 +81,7 @@ def _document(run: Run) -> Json:
         "findings": [_finding(finding, run.today) for finding in run.verdict.findings],
         "notes": list(run.notes),
     }
-    cleaned: Json = _cleaned(data, _cleaner(run.root))
+    cleaned: Json = _cleaned(data, cleaner(run.root))
     cleaned["where"] = _without_folders(cleaned["where"])
     for finding in cleaned["findings"]:
         for placed in (finding, *finding["messages"]):
@@ -92,7 +94,7 @@ def visible(text: str) -> str:
 
     Line ends and tabs stay. A name that came from AWS can then neither hide nor recolour a line.
     """
-    if text.isprintable():
+    if text.replace("\n", "").replace("\t", "").isprintable():
         return text
     return "".join(
         character if character in "\n\t" or not _hidden(character) else _code(character)
@@ -232,7 +234,7 @@ def _total(numbers: list[int | None]) -> int | None:
     return sum(known_numbers) if len(known_numbers) == len(numbers) else None
 
 
-def _cleaner(root: Path | None) -> Callable[[str], str]:
+def cleaner(root: Path | None) -> Callable[[str], str]:
     """A function that frees a text of the checkout's path and of what UTF-8 cannot carry."""
     checkout = None
     if root is not None and root != root.parent:
