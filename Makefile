@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose evidence bootstrap demo
-.PHONY: size new-env add-staging-account remove-staging-account package emulator invariants
+.PHONY: size forecast new-env add-staging-account remove-staging-account package emulator invariants
 .PHONY: test test-fast test-large lint fmt docs docs-site mutants clean lock
 
 help: ## List the targets.
@@ -63,6 +63,9 @@ emulator: .venv/ready ## Serve the embedded AWS until stopped.
 
 size: .venv/ready ## Plan how many accounts servers take, with ARGS="--servers N" or "--inventory FILE".
 	@validator size $(ENV) $(ARGS)
+
+forecast: .venv/ready ## Foretell when the accounts of env ENV are full, from earlier verifications.
+	@validator forecast $(ENV) $(ARGS)
 
 invariants: .venv/ready ## List the invariants.
 	@validator invariants

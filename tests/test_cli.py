@@ -355,6 +355,11 @@ def test_apply_and_verify(
     assert denied.returncode == 2
     assert "AccessDeniedException" in denied.stdout
     applied_here.door("faults", method="DELETE")
+    kept = (checkout / "build/staging/history/verify.jsonl").read_text().splitlines()
+    counted = [
+        (r["in_target"], [a["replicating"] for a in r["accounts"]]) for r in map(json.loads, kept)
+    ]
+    assert counted == [(0, [0, 0]), (300, [300, 300]), (600, [300, 300]), (None, [None, None])]
 
     iam = applied_here.client("iam", STAGING)
     iam.detach_role_policy(

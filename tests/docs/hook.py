@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DOCS, ELSEWHERE = "docs", "repository"
+_PROMISE = re.compile(r"^## ([a-z0-9-]+)\n\n\*\*(.+)\*\*$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(#[^)\s]*)?(?=\))")
 
 
@@ -61,9 +62,12 @@ def page(uri: str) -> str:
 
 
 def index(folder: str) -> str:
-    """The list of a folder's pages, by their headings."""
-    pages = sorted((ROOT / DOCS / folder).glob("*.md"))
-    rows = [f"- [{_heading(each)}]({each.name})" for each in pages]
+    """The list of a folder's pages by their headings, and of the sections that begin with a promise."""
+    rows = []
+    for each in sorted((ROOT / DOCS / folder).glob("*.md")):
+        rows.append(f"- [{_heading(each)}]({each.name})")
+        for name, promise in _PROMISE.findall(each.read_text()):
+            rows.append(f"    - [{name}]({each.name}#{name}): {promise}")
     return "\n".join([f"# {folder.capitalize()}", "", *rows, ""])
 
 

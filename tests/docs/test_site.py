@@ -94,6 +94,14 @@ def test_names_are_of_something(page: str) -> None:
     assert named - foreign <= known
 
 
+@pytest.mark.parametrize("file", READ, ids=name)
+def test_paths_are_there(file: Path) -> None:
+    folders = "benchmarks|docs|requirements|terraform|tests|validator"
+    made = "terraform/envs/europe/"  # by the guide's own first command
+    for path in re.findall(rf"`((?:{folders})/[\w./*-]+)`", file.read_text()):
+        assert path.startswith(made) or list(ROOT.glob(path)), path
+
+
 def test_every_page_stands_in_the_nav() -> None:
     def paths(entry: object) -> list[str]:
         if isinstance(entry, str):

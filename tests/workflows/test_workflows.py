@@ -176,6 +176,16 @@ def test_the_comment_follows_the_gate() -> None:
     assert len(set(names)) == 1
 
 
+def test_the_site_is_built_for_every_pull_request_and_kept_where_it_is_built() -> None:
+    document, job = JOBS["docs site"]
+    assert "pull_request" in document["on"]
+    build, upload = job["steps"][-2:]
+    assert build["run"] == "make docs-site"
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["site_dir"]
+    assert upload["with"]["path"] == f"{site}/"
+    assert upload["with"]["if-no-files-found"] == "error"
+
+
 def test_other_repositories_are_offered_a_command_that_exists() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     program, command, *options = hook["entry"].split()

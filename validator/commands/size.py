@@ -98,7 +98,9 @@ def register(command: Commands) -> None:
         action="store_true",
         help="list instances that run in their staging account too, for Terraform to tag",
     )
-    size.add_argument("--format", choices=("json", "text"), default="text", help="report format")
+    size.add_argument(
+        "--format", choices=("html", "json", "text"), default="text", help="report format"
+    )
     size.add_argument("--output", type=Path, help="write the report there, not to stdout")
 
 
@@ -332,14 +334,19 @@ def _reported(
     files = ", ".join(map(str, arguments.inventory or ()))
     source = files or f"{arguments.servers} servers"
     env = None if declared is None else declared.env.name
-    return Sized(env, source, sized, values, written, notes)
+    regions = (
+        (None, None) if declared is None else (declared.source_region, declared.recovery_region)
+    )
+    return Sized(env, source, sized, values, written, notes, *regions)
 
 
 def _write(folder: Path, report: Any, values: dict[str, Any]) -> None:
     from validator.reports import sizing as reports
+    from validator.reports.html.sizing import to_html
 
     project.write(folder / "report.json", reports.to_json(report))
     project.write(folder / "report.txt", reports.to_text(report))
+    project.write(folder / "report.html", to_html(report))
     project.write(folder / "values.json", json.dumps(values, indent=2) + "\n")
 
 
@@ -348,6 +355,10 @@ def _show(arguments: argparse.Namespace, report: Any) -> None:
 
     if arguments.format == "json":
         text = reports.to_json(report)
+    elif arguments.format == "html":
+        from validator.reports.html.sizing import to_html
+
+        text = to_html(report)
     elif arguments.output is None and sys.stdout.isatty():
         text = reports.to_text(report, colour=True, width=os.get_terminal_size().columns)
     else:

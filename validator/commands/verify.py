@@ -3,10 +3,10 @@
 import argparse
 import os
 import time
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from validator import waivers
+from validator import history, waivers
 from validator.commands import Commands, envs, judging, reporting
 from validator.findings import Verdict
 from validator.model import Estate
@@ -52,7 +52,10 @@ def _verify(arguments: argparse.Namespace) -> int:
             "verify", env.name, aws.label, estate, verdict,
             notes=notes, root=env.root, before=before,
         )  # fmt: skip
-        return reporting.report([reporting.rendered(run)], arguments)
+        status = reporting.report([reporting.rendered(run)], arguments)
+        if isinstance(estate.read_at, datetime):
+            history.kept(env, history.verified(run.document, aws.identity, estate.read_at))
+        return status
 
 
 def verified(

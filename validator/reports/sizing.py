@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 
 _BAR = 10
 _MESSAGES_SHOWN = 20
-_EXPLAIN = {
+EXPLAIN = {
     "holds": "every server has an account, within every quota",
     "violated": "not everything fits",
     "unknown": "something is not known, so nothing may be concluded",
@@ -36,7 +36,8 @@ _EXPLAIN = {
 class Sized:
     """One run of `size`: for which env, from what, and what came of it.
 
-    `source` says in words what was sized. `payloads` are the files that were written for `deploy`.
+    `source` says in words what was sized. `payloads` are the files that were written for `deploy`. The
+    Regions are None where nothing declares them.
     """
 
     env: str | None
@@ -45,6 +46,8 @@ class Sized:
     values: Json
     payloads: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source_region: str | None = None
+    recovery_region: str | None = None
 
 
 def document(sized: Sized) -> Json:
@@ -139,7 +142,7 @@ def to_text(sized: Sized, *, colour: bool = False, width: int = WIDTH) -> str:
     for note in data["notes"]:
         console.print(one_line(note), markup=False)
     outcome = data["verdict"]
-    console.print(Text.assemble("Verdict: ", (outcome, STYLE[outcome]), f" ({_EXPLAIN[outcome]})"))
+    console.print(Text.assemble("Verdict: ", (outcome, STYLE[outcome]), f" ({EXPLAIN[outcome]})"))
     return printed(console)
 
 

@@ -51,9 +51,28 @@ module "orchestration_agent_deployer" {
   target_account_id = var.target.account_id
 }
 
+module "orchestration_dashboards" {
+  source    = "../../modules/dashboards"
+  providers = { aws = aws.orchestration }
+
+  drill_days                = var.drill_days
+  environment               = var.environment
+  headroom                  = var.headroom
+  metric_namespace          = module.orchestration_continuous_verification.metric_namespace
+  recovery_point_objectives = var.recovery_point_objectives
+  region                    = var.recovery_region
+  staging_account_ids       = { for name, account in var.staging_accounts : name => account.account_id }
+  target_account_id         = var.target.account_id
+}
+
 output "agent_deployment_payloads" {
   description = "A ready payload of the agent deployer for each account, and for all of them."
   value       = module.orchestration_agent_deployer.payloads
+}
+
+output "grafana_dashboard" {
+  description = "The dashboard for Grafana, as JSON to import."
+  value       = module.orchestration_dashboards.grafana
 }
 
 locals {

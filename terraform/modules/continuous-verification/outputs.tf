@@ -3,6 +3,11 @@ output "alarms_topic_arn" {
   value       = aws_sns_topic.alarms.arn
 }
 
+output "metric_namespace" {
+  description = "Namespace of the metrics that a verification puts."
+  value       = local._namespace
+}
+
 output "role_arn" {
   description = "ARN of the role that the verifier roles must trust."
   value       = aws_iam_role.this.arn

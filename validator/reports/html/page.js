@@ -27,6 +27,7 @@
     const total = groups.reduce((sum, group) => sum + group.rows.length, 0);
     const output = form.querySelector("output");
     const fold = form.elements.fold;
+    const noun = form.dataset.noun ?? "findings";
     const number = new Intl.NumberFormat("en");
     let before = "";
 
@@ -59,8 +60,8 @@
           here === group.rows.length ? number.format(here) : `${number.format(here)} of ${number.format(group.rows.length)}`;
         seen += here;
       }
-      output.textContent =
-        seen === total ? `${number.format(total)} findings` : `${number.format(seen)} of ${number.format(total)} findings`;
+      const of = seen === total ? "" : `${number.format(seen)} of `;
+      output.textContent = `${of}${number.format(total)} ${noun}`;
       // What is searched for is looked at: it does not stay folded while it is little.
       const search = words.join(" ");
       if (search !== before) {
