@@ -70,7 +70,7 @@ forecast: .venv/ready ## Foretell when the accounts of env ENV are full, from ea
 invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
-test: .venv/ready .venv/terraform .venv-checkov/ready .venv-docs/ready ## Run all tests.
+test: .venv/ready .venv/terraform .venv-checkov/ready .venv-docs/ready .venv/chromium ## Run all tests.
 	@pytest -n auto $(ARGS)
 
 test-large: .venv/ready .venv/terraform .venv-checkov/ready ## Build, fill and verify an estate of 14 accounts and 3,950 servers.
@@ -122,6 +122,11 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml a
 	@$(call VENV,.venv) && $(call INSTALL,.venv) --require-hashes -r requirements/dev.txt && \
 	  $(call INSTALL,.venv) --no-deps --no-build-isolation -e . || \
 	  { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
+	@touch $@
+
+# The browser that the tests of report.html run in: the machine's, else one from apt or Playwright.
+.venv/chromium: .venv/ready
+	@$(BIN)/python -m tests.browser
 	@touch $@
 
 # checkov shares no environment with python-hcl2: both write the package hcl2.

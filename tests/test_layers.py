@@ -1,6 +1,7 @@
 """Who may import whom: a lower layer never knows a higher one, and a library is known in one place."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -53,6 +54,7 @@ ONLY = {
         "reports/text.py",
         "reports/progress.py",
         "reports/sizing.py",
+        "reports/watching.py",
         "reports/forecasting.py",
     },
     "moto": {"emulator/*", "emulator/drs/*"},
@@ -63,14 +65,15 @@ ONLY = {
 FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
 
 
-def imported(file: Path) -> set[str]:
+@functools.cache
+def imported(file: Path) -> frozenset[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def layer(part: str) -> int:

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from tests.conftest import ROOT, Validator
 from tests.docs import architecture, commands, hook
 from tests.docs.tour import missing
-from validator import cli
+from validator import cli, quotas
 from validator.invariants import INVARIANTS
 
 DOCS = ROOT / "docs"
@@ -45,7 +45,7 @@ def said() -> dict[str, str]:
     found = {}
     for file in READ:
         for _, block in BLOCK.findall(file.read_text()):
-            for line in block.splitlines():
+            for line in re.sub(r"\\\n *", "", block).splitlines():
                 if re.match(r" *(make|(\.venv/bin/)?validator) ", line):
                     found[f"{name(file)}: {line.strip()}"] = line.strip()
     return found
@@ -100,6 +100,20 @@ def test_paths_are_there(file: Path) -> None:
     made = "terraform/envs/europe/"  # by the guide's own first command
     for path in re.findall(rf"`((?:{folders})/[\w./*-]+)`", file.read_text()):
         assert path.startswith(made) or list(ROOT.glob(path)), path
+
+
+def test_the_quotas_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (?:servers|jobs) .+ \| ([\d,]+), (fixed|can be raised) \|", (DOCS / "extension.md").read_text(), re.MULTILINE)  # fmt: skip
+    assert [(int(n.replace(",", "")), said == "can be raised") for n, said in rows] == [
+        (each.value, each.adjustable)
+        for each in (
+            quotas.REPLICATING_SERVERS,
+            quotas.TOTAL_SERVERS,
+            quotas.SERVERS_PER_JOB,
+            quotas.SERVERS_IN_ALL_JOBS,
+            quotas.CONCURRENT_JOBS,
+        )
+    ]
 
 
 def test_every_page_stands_in_the_nav() -> None:

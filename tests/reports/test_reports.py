@@ -13,6 +13,7 @@ from validator.invariants import capacity, judge
 from validator.model import Account, Estate, Extension, Part, Unknown
 from validator.quotas import REPLICATING_SERVERS
 from validator.reports import REPORTS, Run
+from validator.reports.text import bar, draws_blocks, to_text
 
 TARGET, STAGING = "111122223333", "444455556666"
 
@@ -99,3 +100,36 @@ def test_an_unknown_number_makes_its_total_unknown() -> None:
 def _with(of: Account, **changes: object) -> Account:
 
     return replace(of, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("servers", "quota", "shown"),
+    [
+        (0, 300, "░░░░░░░░░░"),
+        (1, 300, "█░░░░░░░░░"),
+        (299, 300, "█████████░"),
+        (300, 300, "██████████"),
+        (301, 300, "█████████!"),
+        (0, 0, "░░░░░░░░░░"),
+        (None, 300, "??????????"),
+        (300, None, "??????????"),
+    ],
+)
+def test_a_bar_is_full_only_at_the_quota(
+    servers: int | None, quota: int | None, shown: str
+) -> None:
+    assert bar(servers, quota) == shown
+    assert bar(servers, quota, ascii_only=True) == shown.replace("█", "#").replace("░", ".")
+
+
+def test_the_text_for_a_terminal_without_blocks_is_ascii() -> None:
+    text = to_text(example(of=estate(), findings=FINDINGS[:2]), ascii_only=True)
+    assert text.isascii()
+    assert "300/300   ##########" in text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "draws"), [("utf-8", True), ("ascii", False), ("latin-1", False), (None, False), ("x", False)]
+)  # fmt: skip
+def test_an_encoding_draws_blocks_or_not(encoding: str | None, draws: bool) -> None:
+    assert draws_blocks(encoding) is draws

@@ -15,6 +15,7 @@ from validator.findings import EXIT_STATUS, Outcome
 from validator.model import Unknown
 from validator.project import Env
 from validator.reports import REPORTS, Run, base, combined, file_name
+from validator.reports.text import WIDTH, draws_blocks, to_text
 
 NO_VERDICT = 2
 
@@ -113,16 +114,27 @@ def report(reported: Sequence[_Reported], arguments: argparse.Namespace) -> int:
         for run in runs:
             _env_of(run).forget(run.command)
         raise
-    if arguments.output is None and arguments.format == "text" and sys.stdout.isatty():
-        from validator.reports.text import to_text
-
-        width = os.get_terminal_size().columns
-        sys.stdout.write("\n".join(to_text(run, colour=True, width=width) for run in runs))
+    ascii_only = not draws_blocks(sys.stdout.encoding)
+    if (
+        arguments.output is None
+        and arguments.format == "text"
+        and (sys.stdout.isatty() or ascii_only)
+    ):
+        colour = sys.stdout.isatty()
+        width = os.get_terminal_size().columns if colour else WIDTH
+        texts = (to_text(run, colour=colour, width=width, ascii_only=ascii_only) for run in runs)
+        sys.stdout.write(_encodable("\n".join(texts), sys.stdout.encoding))
     elif arguments.output is None:
         sys.stdout.write(_joined(arguments.format, reported))
     outcomes = {run.verdict.outcome for run in runs}
     worst = next(o for o in (Outcome.VIOLATED, Outcome.UNKNOWN, Outcome.HOLDS) if o in outcomes)
     return EXIT_STATUS[worst]
+
+
+def _encodable(text: str, encoding: str | None) -> str:
+    """The text with what the encoding lacks written as its code."""
+    known = encoding or "ascii"
+    return text.encode(known, "backslashreplace").decode(known)
 
 
 def _joined(name: str, reported: Sequence[_Reported]) -> str:

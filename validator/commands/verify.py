@@ -25,11 +25,20 @@ def register(command: Commands) -> None:
     verify.add_argument(
         "--deep", action="store_true", help="read of every server what AWS gives one by one"
     )
-    verify.add_argument(
+    again = verify.add_mutually_exclusive_group()
+    again.add_argument(
         "--wait",
         metavar="DURATION",
         type=_duration,
         help="read again, for at most so long (90s, 10m, 2h), until it holds or nothing moves",
+    )
+    again.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        type=_interval,
+        nargs="?",
+        const=30,
+        help="show the estate, read again every 30 or so many seconds, until Ctrl-C",
     )
     verify.add_argument(
         "--verifier-role",
@@ -42,20 +51,45 @@ def register(command: Commands) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     """`verify`: status of the verdict on the accounts as they are."""
     from validator import cloud
+    from validator.reports.watching import Watching, watch
 
     env, declared = envs.find(arguments.env)
     before = reporting.begun(env, "verify")
-    with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
-        estate, verdict, notes = verified(env, declared, aws, arguments)
-        notes = (*notes, *waivers.warnings(verdict, date.today()))
-        run = Run(
-            "verify", env.name, aws.label, estate, verdict,
-            notes=notes, root=env.root, before=before,
-        )  # fmt: skip
-        status = reporting.report([reporting.rendered(run)], arguments)
-        if isinstance(estate.read_at, datetime):
-            history.kept(env, history.verified(run.document, aws.identity, estate.read_at))
-        return status
+    screen = Watching(f"verify {env.name}", arguments.watch or 0)
+    try:
+        with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
+
+            def read() -> Run:
+                estate, verdict, notes = verified(env, declared, aws, arguments)
+                return Run(
+                    "verify",
+                    env.name,
+                    aws.label,
+                    estate,
+                    verdict,
+                    notes=(*notes, *waivers.warnings(verdict, date.today())),
+                    root=env.root,
+                    before=before,
+                )
+
+            if arguments.watch is None:
+                return _reported(env, read(), aws, arguments)
+            with screen:
+                watch(read, screen, lambda: time.sleep(arguments.watch))
+    except KeyboardInterrupt:
+        # An embedded AWS that dies interrupts too, and is an error by the time it comes to here.
+        if isinstance(screen.last, Run):
+            return _reported(env, screen.last, aws, arguments)
+        raise screen.last or KeyboardInterrupt from None
+
+
+def _reported(env: Env, run: Run, aws: "Cloud", arguments: argparse.Namespace) -> int:
+    """The status of the report on a run, which is kept in the env's history."""
+    status = reporting.report([reporting.rendered(run)], arguments)
+    read_at = run.estate.read_at
+    if isinstance(read_at, datetime):
+        history.kept(env, history.verified(run.document, aws.identity, read_at))
+    return status
 
 
 def verified(
@@ -70,7 +104,7 @@ def verified(
         opener = live.verifier(declared, live.as_principal(declared, aws.environment))
     else:
         opener = envs.opener(declared, aws)
-    with Progress(f"verify {env.name}") as progress:
+    with Progress(f"verify {env.name}", quiet=arguments.watch is not None) as progress:
         progress.step("reading the accounts")
         watch = Watch(arguments.wait)
         while True:
@@ -84,6 +118,15 @@ def verified(
     how = "of all servers (--deep)" if arguments.deep else "of servers not extended yet"
     read = f"Settings that AWS gives server by server were read {how}."
     return estate, verdict, (read, *watch.notes)
+
+
+def _interval(text: str) -> int:
+    """Seconds between two readings, at least ten: each one asks every account a lot."""
+    from validator.reports.watching import LEAST
+
+    if not text.isdecimal() or not LEAST <= int(text) <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be {LEAST} to 86400 seconds")
+    return int(text)
 
 
 def _duration(text: str) -> float:

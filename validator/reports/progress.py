@@ -16,15 +16,16 @@ _SHOWN = {"apply_start", "apply_complete", "apply_errored"}
 class Progress:
     """Shows which step of a command runs; a context manager, silent after its end."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        """Shows nothing where `quiet`: something else shows what goes on."""
         self._title = title
-        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+        self._console = Console(file=sys.stderr, highlight=False, markup=False, quiet=quiet)
         self._live: Status | None = None
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.quiet:
             self._live = self._console.status(self._title)
             self._live.start()
         return self

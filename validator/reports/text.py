@@ -1,6 +1,7 @@
 """The report for people: tables, and colour where the terminal has it. rich lives in this package."""
 
 import io
+from collections import Counter
 from typing import Any
 
 from rich import box
@@ -15,6 +16,10 @@ from validator.reports.document import Run, document, one_line, visible, waived_
 WIDTH = 110
 STYLE = {"holds": "bold green", "violated": "bold red", "unknown": "bold yellow"}
 _WAIVED = "bold cyan"
+_CELLS = 10
+_PLAIN = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""Lines of a table for a terminal that has ASCII alone."""
+
 _EXPLAIN = {
     "holds": "every invariant holds for every subject",
     "violated": "at least one invariant is violated",
@@ -24,26 +29,74 @@ _EXPLAIN = {
 Json = dict[str, Any]
 
 
-def to_text(run: Run, *, colour: bool = False, width: int = WIDTH) -> str:
-    """The run as text for a terminal of `width` columns."""
+def to_text(run: Run, *, colour: bool = False, width: int = WIDTH, ascii_only: bool = False) -> str:
+    """The run as text for a terminal of `width` columns; `ascii_only` for one that draws no blocks."""
     console = paper(colour=colour, width=width)
     data = document(run)
     console.print(_heading(data), markup=False)
     console.print()
-    _print_capacity(console, data)
+    _print_capacity(console, data, ascii_only)
     _print_changes(console, data)
     _print_servers(console, data)
-    _print_checklist(console, data)
+    _print_checklist(console, data, ascii_only)
     _print_findings(console, data)
     for note in data["notes"]:
         console.print(visible(note), markup=False)
+    _print_verdict(console, data)
+    console.print(_heading(data), markup=False)
+    return printed(console)
+
+
+def to_overview(
+    run: Run, *, colour: bool = False, width: int = WIDTH, ascii_only: bool = False
+) -> str:
+    """The run on one screen: the estate, and how often each invariant does not hold."""
+    console = paper(colour=colour, width=width)
+    data = document(run)
+    console.print(_heading(data), markup=False)
+    _print_capacity(console, data, ascii_only)
+    _print_servers(console, data)
+    found = Counter(
+        (each["outcome"], each["invariant"])
+        for each in data["findings"]
+        if each["outcome"] != Outcome.HOLDS and not each["waived"]
+    )
+    for (outcome, invariant), count in found.items():
+        _print(
+            console, Text.assemble((outcome, STYLE[outcome]), f" {one_line(invariant)}: {count}")
+        )
+    _print_verdict(console, data)
+    return printed(console)
+
+
+def bar(
+    servers: int | None, quota: int | None, *, cells: int = _CELLS, ascii_only: bool = False
+) -> str:
+    """Such as `█████████░`: full only at the quota, `!` past it, `?` where a number is not known."""
+    full, empty = ("#", ".") if ascii_only else ("█", "░")
+    if servers is None or quota is None:
+        return "?" * cells
+    if servers > quota:
+        return full * (cells - 1) + "!"
+    filled = max(servers * cells // quota, int(servers > 0)) if quota > 0 else 0
+    return full * filled + empty * (cells - filled)
+
+
+def draws_blocks(encoding: str | None) -> bool:
+    """True if a stream of that encoding can draw bars and lines."""
+    try:
+        "█░─".encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _print_verdict(console: Console, data: Json) -> None:
     outcome = data["verdict"]
     explained = _EXPLAIN[outcome]
     if outcome == Outcome.HOLDS and data["counts"]["waived"]:
         explained += ", or is waived"
     console.print(Text.assemble("Verdict: ", (outcome, STYLE[outcome]), f" ({explained})"))
-    console.print(_heading(data), markup=False)
-    return printed(console)
 
 
 def paper(*, colour: bool, width: int) -> Console:
@@ -69,10 +122,12 @@ def _heading(data: Json) -> str:
     return one_line(f"{data['command']} {data['env']} on {data['cloud']}")
 
 
-def _print_capacity(console: Console, data: Json) -> None:
+def _print_capacity(console: Console, data: Json, ascii_only: bool) -> None:
     capacity = data["capacity"]
     live = data["view"] == "live"
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        box=_PLAIN if ascii_only else box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
     table.add_column("Account", no_wrap=True)
     table.add_column("Id", no_wrap=True)
     # A live row has more numbers, each of which may be unknown; the rest is as in the plan.
@@ -80,7 +135,7 @@ def _print_capacity(console: Console, data: Json) -> None:
         table.add_column("Role", no_wrap=True)
         table.add_column("Region", no_wrap=True)
     numbers = ("Replicating", "Extended", "Errors") if live else ()
-    for column in ("Planned", *numbers, "Of quota", "Free"):
+    for column in ("Planned", *numbers, "Of quota", "", "Free"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in capacity["accounts"]:
         seen = ("replicating", "extended", "extension_errors") if live else ()
@@ -93,6 +148,7 @@ def _print_capacity(console: Console, data: Json) -> None:
             _shown(row["planned"]),
             *(_shown(row[name]) for name in seen),
             f"{_shown(compared)}/{_shown(row['quota'])}",
+            bar(compared, row["quota"], cells=6 if live else _CELLS, ascii_only=ascii_only),
             _shown(row["free"]),
             style="red" if full else None,
         )
@@ -139,10 +195,12 @@ def _range(bounds: Json) -> str:
     return str(lower) if lower == upper else f"{lower} to {upper} (not all could be read)"
 
 
-def _print_checklist(console: Console, data: Json) -> None:
+def _print_checklist(console: Console, data: Json, ascii_only: bool) -> None:
     if data["checklist"] is None:
         return
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        box=_PLAIN if ascii_only else box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
     for column in ("Account", "Prerequisite", ""):
         table.add_column(column, no_wrap=column != "Prerequisite")
     for row in data["checklist"]:

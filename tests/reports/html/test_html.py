@@ -90,7 +90,7 @@ def test_a_name_is_shown_and_never_is_markup(name: str) -> None:
     assert said in part(whole, "capacity").text
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(run=runs.anything())
 def test_whatever_a_run_holds_the_page_is_well_formed_and_shut(run: Run) -> None:
     check_shut(page(run))

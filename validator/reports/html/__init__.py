@@ -45,7 +45,7 @@ def _article(run: Run, data: Json, title: str) -> Html:
         title,
         _head(run, data, title),
         tag("nav", tag("ul", *links), aria_label=f"Parts of {title}", class_="parts"),
-        *(section(name, anchor_, heading, content) for anchor_, heading, content in parts),
+        *(section(name, anchor_, heading, content, of=title) for anchor_, heading, content in parts),
         tag("p", f"DRS estate validator {data['validator_version']}. The same as data: report.json.",
             class_="foot"),
     )  # fmt: skip

@@ -66,14 +66,13 @@ def anchor(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "report"
 
 
-def section(article_name: str, name: str, title: str, *content: str) -> Html:
-    """A part of an article, with a heading that names it."""
-    heading = f"{article_name}-{name}"
+def section(article_name: str, name: str, title: str, *content: str, of: str) -> Html:
+    """A part of an article, under a heading; `of` is the article's title, for those who do not see it."""
     return tag(
         "section",
-        tag("h2", title, id=heading),
+        tag("h2", title, id=f"{article_name}-{name}"),
         *content,
-        aria_labelledby=heading,
+        aria_label=f"{title} of {of}",
         class_=name,
     )
 

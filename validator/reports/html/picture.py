@@ -14,7 +14,7 @@ _TOP = 34
 _SOURCE = (0, 150)
 _STAGING = (330, 290)
 _TARGET = (728, 212)
-_FRAME = (300, 660)
+_FRAME = (300, 659)
 _FULL = 300
 """Servers whose flow is drawn at its broadest."""
 
@@ -89,7 +89,7 @@ def picture(
         tag("figure", drawing, _legend(live, headroom)),
         class_="wide",
         tabindex=0,
-        role="region",
+        role="group",
         aria_label="The estate as a picture",
     )
 

@@ -59,7 +59,7 @@ def capacity(
         "Planned",
         *numbers,
         "Of quota",
-        "",
+        "Filled",
         "Free",
     )
     body = []

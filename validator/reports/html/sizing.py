@@ -43,7 +43,7 @@ def to_html(sized: Sized) -> str:
         title,
         _head(data, title),
         tag("nav", tag("ul", *links), aria_label=f"Parts of {title}", class_="parts"),
-        *(section(name, at, heading, content) for at, heading, content in parts),
+        *(section(name, at, heading, content, of=title) for at, heading, content in parts),
         tag("p", f"DRS estate validator {data['validator_version']}. The same as data: report.json.",
             class_="foot"),
     )  # fmt: skip
