@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose evidence bootstrap demo
 .PHONY: size forecast new-env add-staging-account remove-staging-account package emulator invariants
-.PHONY: test test-fast lint fmt docs docs-site mutants clean lock
+.PHONY: test test-fast test-large lint fmt docs docs-site mutants clean lock
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ invariants: .venv/ready ## List the invariants.
 
 test: .venv/ready .venv/terraform .venv-checkov/ready .venv-docs/ready .venv/chromium ## Run all tests.
 	@pytest -n auto $(ARGS)
+
+test-large: .venv/ready .venv/terraform .venv-checkov/ready ## Build, fill and verify an estate of 14 accounts and 3,950 servers.
+	@pytest -n 0 -m large -s $(ARGS)
 
 test-fast: .venv/ready ## Run the tests that need neither Terraform nor the emulator.
 	@pytest -m "not slow" $(ARGS)

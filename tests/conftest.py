@@ -166,7 +166,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run_validator(
-    checkout: Path, *arguments: str, **more: str
+    checkout: Path, *arguments: str, timeout: float = 300, **more: str
 ) -> "subprocess.CompletedProcess[str]":
     """Runs the command line in a checkout on an embedded AWS, with no AWS credentials around.
 
@@ -183,7 +183,7 @@ def run_validator(
         env={**environment, "CLOUD": "embedded", "GOGC": "300", **more},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
     )
 
 

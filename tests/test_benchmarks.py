@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import check, deploy, verify
+from benchmarks import check, deploy, size, verify
 from tests.conftest import Embedded, run_validator
 from tests.operations.estates import STAGING_ACCOUNTS, fresh
-from validator.sources import tfvars
+from validator import sizing
+from validator.findings import Outcome
+from validator.model import Part
+from validator.sizing import Place, Wish
+from validator.sources import inventory, tfvars
 
 
 @pytest.mark.slow
@@ -19,7 +23,9 @@ def test_the_envs_that_are_measured_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "marks", [check.MARKS, deploy.MARKS, verify.MARKS], ids=["check", "deploy", "verify"]
+    "marks",
+    [check.MARKS, deploy.MARKS, size.MARKS, verify.MARKS],
+    ids=["check", "deploy", "size", "verify"],
 )
 def test_the_page_keeps_what_stands_around_the_figures(marks: tuple[str, str]) -> None:
     page = check.PAGE.read_text()
@@ -31,8 +37,14 @@ def test_the_page_keeps_what_stands_around_the_figures(marks: tuple[str, str]) -
 
 def test_the_page_names_the_commands() -> None:
     assert f"benchmarks/{Path(check.__file__).name}" in check.PAGE.read_text()
-    for module in (deploy, verify):
+    for module in (deploy, size, verify):
         assert f"python -m {module.__name__}" in check.PAGE.read_text()
+
+
+def test_the_inventory_that_is_sized_is_one(tmp_path: Path) -> None:
+    (tmp_path / "servers.csv").write_text(size.inventory(1001))
+    servers = inventory.read([tmp_path / "servers.csv"])
+    assert sizing.size(servers, [Place("target", Part.TARGET)], Wish()).outcome is Outcome.HOLDS
 
 
 def test_the_estate_that_is_verified_is_declared(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ from tests.conftest import (
     use,
 )
 from tests.emulator.test_drs import initialise, template
+from validator import handover
+from validator.model import Part
+from validator.sizing import Place, Server, Wish, size
 
 pytestmark = pytest.mark.slow
 TFVARS = Path("terraform/envs/staging/estate.auto.tfvars")
@@ -52,6 +55,15 @@ def report(checkout: Path) -> dict[str, Any]:
     return loaded
 
 
+def payload(account: str, ids: list[str]) -> dict[str, Any]:
+    """What `size` leaves for an account's instances."""
+    own = [Server(each, "", account=account, disks=(8,)) for each in ids]
+    places = [Place("target", Part.TARGET, TARGET), Place("staging-1", Part.STAGING, STAGING)]
+    found, _ = handover.payloads(size(own, places, Wish()), SOURCE, RECOVERY)
+    (made,) = found.values()
+    return made
+
+
 def test_a_deployment_from_its_plan_to_its_removal(
     estate: Embedded, checkout: Path, validator: Validator
 ) -> None:
@@ -74,9 +86,10 @@ def test_a_deployment_from_its_plan_to_its_removal(
     assert again.returncode == 0
     assert report(checkout)["counts"] == {"already": 5}
     assert not any(each in again.stdout for each in ids)
-    planned = validator("deploy", "staging", "--dry-run")
+    (checkout / "payload.json").write_text(json.dumps(payload(STAGING, ids[3:])))
+    planned = validator("deploy", "staging", "--dry-run", "--payload", "payload.json")
     assert planned.returncode == 0
-    assert "0 are left out, 5 replicate already" in planned.stdout
+    assert "0 are left out, 2 replicate already" in planned.stdout
     listed = validator("deploy", "staging", "--rollback", "first")
     assert listed.stdout.count("would be removed") == 5
     assert len(drs.describe_source_servers()["items"]) == 3
@@ -119,6 +132,23 @@ BAD_USAGE = [
     ("waves of an old deployment", ("--resume", "one", "--wave", "wave-1"), "--wave: of a new"),
     ("what failed, of an end", ("--cancel", "one", "--retry-failed"), "--retry-failed: of a new"),
     ("machines' format of a list", ("--rollback", "one", "--format", "json"), "--format json"),
+    ("no such payload", ("--payload", "none.json"), "none.json: cannot be read"),
+    (
+        "a payload that is no JSON",
+        ("--payload", "terraform/envs/staging/backend.hcl"),
+        "is no JSON",
+    ),
+    ("a folder for a payload", ("--payload", "terraform"), "terraform: cannot be read"),
+    (
+        "a wave beside a payload",
+        ("--payload", "x", "--wave", "wave-1"),
+        "--wave: stands in the payload",
+    ),
+    (
+        "a payload of an end",
+        ("--cancel", "one", "--payload", "x"),
+        "--payload: of a new deployment",
+    ),
     ("no tagged instance", (), "nothing to deploy onto"),
 ]
 

@@ -207,6 +207,11 @@ def test_instances_that_the_env_lists_stay_where_they_are(
     accounts = report(here, "staging")["accounts"]
     assert [each["servers"] for each in accounts] == [8, 1]
     assert accounts[1]["instance_ids"] == [f"i-{7:017x}"]
+    assert main(["size", "staging", "--inventory", inventory(here, range(7))]) == 2
+    assert (
+        f"lists 1 instances that the inventory lacks (i-{7:017x} in staging-1)"
+        in capsys.readouterr().err
+    )
     differs = inventory(here, range(9), staging_account=TARGET)
     assert main(["size", "staging", "--inventory", differs]) == 2
     assert "lists it in staging-1" in capsys.readouterr().err

@@ -207,11 +207,6 @@ class Sizing:
         """Accounts that are needed and not at hand."""
         return sum(not each.place.at_hand for each in self.accounts)
 
-    @property
-    def used(self) -> tuple[Filled, ...]:
-        """The accounts that servers replicate into."""
-        return tuple(each for each in self.accounts if each.servers)
-
 
 WHY = {
     "server-fits-an-account": (

@@ -50,7 +50,7 @@ def test_its_options_are_those_of_the_command() -> None:
     ]
     known = set(commands.choices["deploy"]._option_string_actions)
     said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
-    foreign = {"--function-name", "--cli-binary-format", "--payload"}  # of the AWS CLI
+    foreign = {"--function-name", "--cli-binary-format"}  # of the AWS CLI, beside --payload
     assert said - known == foreign
     unsaid = {"--help", "--format", "--account", "--wave", "--poll-seconds"}
     assert known - said - unsaid == {"-h"}

@@ -4,11 +4,12 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validator import project
 from validator.commands import Commands, envs, reporting
-from validator.errors import UsageError
+from validator.errors import SourceError, UsageError
 from validator.project import Env
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", action="append", default=[], help="only this account")
     parser.add_argument("--wave", action="append", default=[], help="only this wave")
     parser.add_argument("--instance", action="append", default=[], help="only this instance")
+    parser.add_argument(
+        "--payload",
+        metavar="FILE",
+        type=Path,
+        help="exactly what this payload asks for, as of size",
+    )
     parser.add_argument(
         "--max-concurrency", metavar="N", help="agents that a command installs at once, or N%%"
     )
@@ -66,6 +73,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     from validator.reports.progress import Progress
 
     _check_options(arguments)
+    payload = None if arguments.payload is None else _payload(arguments.payload)
     env, declared = envs.find(arguments.env)
     env.forget("deploy")
     with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
@@ -85,9 +93,10 @@ def _deploy(arguments: argparse.Namespace) -> int:
             if arguments.tag:
                 for line in deployments.tag(selection, dry_run=arguments.dry_run):
                     reporting.say(f"  {line}")
+            asked = deployments.payload(selection) if payload is None else payload
             if arguments.dry_run:
-                return _would_deploy(deployments, selection, heading)
-            ended = _deployed(deployments, selection, arguments, progress)
+                return _would_deploy(deployments, asked, heading)
+            ended = _deployed(deployments, asked, arguments, progress)
         return _report(env, deployments, ended, heading, arguments)
 
 
@@ -106,6 +115,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
         "--max-errors": arguments.max_errors,
         "--poll-seconds": arguments.poll_seconds is not None,
         "--retry-failed": arguments.retry_failed and which != "resume",
+        "--payload": arguments.payload is not None,
         "--tag": arguments.tag,
         "--via": arguments.via != "direct",
         "--wave": arguments.wave,
@@ -113,8 +123,24 @@ def _check_options(arguments: argparse.Namespace) -> None:
     given = [option for option, value in new.items() if value]
     if which and given:
         raise UsageError(f"{', '.join(given)}: of a new deployment, and not of --{which}.")
+    beside = [each for each in given if each not in {"--dry-run", "--id", "--payload", "--via"}]
+    if arguments.payload is not None and beside:
+        raise UsageError(f"{', '.join(beside)}: stands in the payload, and not beside --payload.")
     if arguments.format == "json" and (arguments.rollback or arguments.dry_run):
         raise UsageError("--format json: of a deployment, and not of --rollback or --dry-run.")
+
+
+def _payload(file: Path) -> dict[str, Any]:
+    """The payload in a file, which the deployer itself checks; raises SourceError for what is no object."""
+    try:
+        found = json.loads(file.read_bytes())
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{file}: is no JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise SourceError(f"{file}: is no payload, which is an object.")
+    return found
 
 
 def _selection(arguments: argparse.Namespace) -> "deploy.Selection":
@@ -133,7 +159,7 @@ def _selection(arguments: argparse.Namespace) -> "deploy.Selection":
 
 def _deployed(
     deployments: "deploy.Deployments",
-    selection: "deploy.Selection",
+    payload: dict[str, Any],
     arguments: argparse.Namespace,
     progress: "Progress",
 ) -> str:
@@ -148,7 +174,8 @@ def _deployed(
         deployments.resume(arguments.resume, tell, retry_failed=arguments.retry_failed)
         return str(arguments.resume)
     way = deployments.via_function if arguments.via == "lambda" else deployments.direct
-    return str(way(deployments.payload(selection), arguments.id, tell)["deployment_id"])
+    name = arguments.id or payload.get("deployment_id")
+    return str(way(payload, name, tell)["deployment_id"])
 
 
 def teller(progress: "Progress") -> "deploy.OnProgress":
@@ -166,13 +193,11 @@ def teller(progress: "Progress") -> "deploy.OnProgress":
     return tell
 
 
-def _would_deploy(
-    deployments: "deploy.Deployments", selection: "deploy.Selection", heading: str
-) -> int:
+def _would_deploy(deployments: "deploy.Deployments", payload: dict[str, Any], heading: str) -> int:
     """The status of a dry run: 1 if an instance would be left out that does not replicate yet."""
     from validator.reports.deploying import planned_to_text
 
-    plan = deployments.dry_run(deployments.payload(selection))
+    plan = deployments.dry_run(payload)
     print(f"{heading} (dry run)\n\n{planned_to_text(plan.batches, plan.refused)}{heading}")
     return 0 if deployments.complete(plan) else 1
 

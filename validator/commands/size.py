@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from validator import handover, project, sizing
 from validator.commands import Commands, reporting
@@ -20,6 +20,9 @@ from validator.project import Env
 from validator.quotas import REPLICATING_SERVERS
 from validator.sizing import Place, Server, Wish
 from validator.sources.declared import Declared
+
+if TYPE_CHECKING:
+    from validator.reports.sizing import Sized
 
 HEADROOM_PERCENT = 10
 POINT_IN_TIME_DAYS = 7
@@ -118,9 +121,12 @@ def _size(arguments: argparse.Namespace) -> int:
     written, notes = _payloads(sized, declared, folder, root)
     values = handover.values(sized, instances=arguments.instances)
     report = _reported(arguments, declared, sized, values, written, notes)
-    _write(folder, report, values)
+    rendered = _rendered(report)
+    for name, content in rendered.items():
+        project.write(folder / ("report.txt" if name == "text" else f"report.{name}"), content)
+    project.write(folder / "values.json", json.dumps(values, indent=2) + "\n")
     status = EXIT_STATUS[sized.outcome]
-    _show(arguments, report)
+    _show(arguments, report, rendered)
     if arguments.write and declared is not None:
         if status:
             reporting.say(f"Nothing was written: not everything fits env {declared.env.name}.")
@@ -198,7 +204,10 @@ def _servers(arguments: argparse.Namespace, declared: _Declared | None) -> Itera
     if arguments.inventory:
         from validator.sources import inventory
 
-        for server in inventory.read(arguments.inventory):
+        read = inventory.read(arguments.inventory)
+        if declared is not None:
+            _check_whole(declared, read)
+        for server in read:
             yield _listed(server, declared)
         return
     volumes = arguments.volumes
@@ -217,6 +226,17 @@ def _servers(arguments: argparse.Namespace, declared: _Declared | None) -> Itera
         )
     for number in range(arguments.servers):
         yield Server(None, "", disks=disks, placed=kept[number] if number < len(kept) else None)
+
+
+def _check_whole(declared: _Declared, servers: Sequence[Server]) -> None:
+    """Raises SourceError for an inventory that lacks what the env lists: it would be sized too small."""
+    lacking = sorted(declared.instances.keys() - {each.id for each in servers})
+    if lacking:
+        raise SourceError(
+            f"{declared.values.file}: lists {len(lacking)} instances that the inventory lacks "
+            f"({lacking[0]} in {declared.instances[lacking[0]]}). Add them to the inventory, or take "
+            "them out of the env."
+        )
 
 
 def _listed(server: Server, declared: _Declared | None) -> Server:
@@ -328,7 +348,7 @@ def _reported(
     values: dict[str, Any],
     written: tuple[str, ...],
     notes: tuple[str, ...],
-) -> Any:
+) -> "Sized":
     from validator.reports.sizing import Sized
 
     files = ", ".join(map(str, arguments.inventory or ()))
@@ -340,33 +360,29 @@ def _reported(
     return Sized(env, source, sized, values, written, notes, *regions)
 
 
-def _write(folder: Path, report: Any, values: dict[str, Any]) -> None:
+def _rendered(report: "Sized") -> dict[str, str]:
+    """The report in every format."""
     from validator.reports import sizing as reports
     from validator.reports.html.sizing import to_html
 
-    project.write(folder / "report.json", reports.to_json(report))
-    project.write(folder / "report.txt", reports.to_text(report))
-    project.write(folder / "report.html", to_html(report))
-    project.write(folder / "values.json", json.dumps(values, indent=2) + "\n")
+    return {
+        "html": to_html(report),
+        "json": reports.to_json(report),
+        "text": reports.to_text(report),
+    }
 
 
-def _show(arguments: argparse.Namespace, report: Any) -> None:
+def _show(arguments: argparse.Namespace, report: "Sized", rendered: dict[str, str]) -> None:
     from validator.reports import sizing as reports
 
-    if arguments.format == "json":
-        text = reports.to_json(report)
-    elif arguments.format == "html":
-        from validator.reports.html.sizing import to_html
-
-        text = to_html(report)
-    elif arguments.output is None and sys.stdout.isatty():
-        text = reports.to_text(report, colour=True, width=os.get_terminal_size().columns)
-    else:
-        text = reports.to_text(report)
-    if arguments.output is None:
-        sys.stdout.write(text)
-    else:
+    text = rendered[arguments.format]
+    if arguments.output is not None:
         project.write(arguments.output, text)
+    elif arguments.format == "text" and sys.stdout.isatty():
+        width = os.get_terminal_size().columns
+        sys.stdout.write(reports.to_text(report, colour=True, width=width))
+    else:
+        sys.stdout.write(text)
 
 
 def _kept(declared: _Declared, sized: sizing.Sizing, values: dict[str, Any]) -> int:

@@ -151,7 +151,7 @@ def _needs(data: Json) -> Html:
             )
         )
     columns = (
-        "Account", "Volumes", "GiB", "Snapshots", "", "Replication servers", "vCPUs", "Addresses",
+        "Account", "Volumes", "GiB", "Snapshots", "Of quota", "Replication servers", "vCPUs", "Addresses",
     )  # fmt: skip
     return table(
         "Volumes, snapshots and replication servers of each account",
