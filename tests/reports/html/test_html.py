@@ -299,3 +299,20 @@ def test_every_link_and_label_leads_somewhere() -> None:
     for each in top.all():
         labelled = each.attributes.get("aria-labelledby")
         assert labelled is None or labelled in ids
+
+
+def test_the_prerequisites_stand_under_their_account_with_their_outcomes() -> None:
+    run = pages.large()
+    rows = document(run)["checklist"]
+    accounts = [each for each in part(page(run), "checklist").all("details") if each.all("table")]
+    assert len(accounts) == len(run.estate.accounts)
+    told = [
+        [cell.text for cell in row.all()[:2] if cell.name in ("th", "td")]
+        + [row.one("span", aria_hidden="true").text]
+        for each in accounts
+        for row in each.one("tbody").all("tr")
+    ]
+    assert [item for item, *_ in told] == [row["item"] for row in rows]
+    icons = {"violated": "✕", "unknown": "?", "holds": "✓", None: "·"}
+    assert [icon for *_, icon in told] == [icons[row["outcome"]] for row in rows]
+    assert accounts[0].all("summary")[0].text == "·not judged target: 0 of 7 hold"

@@ -47,6 +47,11 @@ def shown(number: int | None) -> str:
     return "unknown" if number is None else f"{number:,}"
 
 
+def counted_as(number: int, noun: str) -> str:
+    """The number with its noun, such as `1 job` or `2,000 servers`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def between(lower: int, upper: int) -> str:
     """A number that is known, or its bounds where it is not."""
     return shown(lower) if lower == upper else f"{shown(lower)} to {shown(upper)}"

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from validator.reports.html.elements import Html, bar_shapes, between, clipped, shown, tag
+from validator.reports.html.elements import (
+    Html,
+    bar_shapes,
+    between,
+    clipped,
+    counted_as,
+    shown,
+    tag,
+)
 
 Row = Mapping[str, Any]
 """An account as `report.schema.json` has it (`$defs/account`); numbers that are not known are None."""
@@ -99,7 +107,7 @@ def _told(
 ) -> str:
     into = "the target account" if target is None else f"the target account {target['account']}"
     verb = "replicate" if live else "are planned to replicate"
-    accounts = "1 staging account" if len(staging) == 1 else f"{len(staging)} staging accounts"
+    accounts = counted_as(len(staging), "staging account")
     return (
         f"Servers of {source} {verb} into {accounts} in {recovery}, to be extended into {into}. "
         "The table of the capacity has every number of this picture."

@@ -13,6 +13,7 @@ from validator.reports.html.elements import (
     bar,
     between,
     clipped,
+    counted_as,
     folded,
     items,
     joined,
@@ -190,7 +191,7 @@ def _rounds(total: int, at_once: int, per_job: int) -> Html:
         drawing = tag(
             "svg", *boxes, viewBox=f"0 0 {width} 12", width=width, height=12, aria_hidden="true"
         )
-        said = f"{shown(len(jobs))} {'job' if len(jobs) == 1 else 'jobs'}, {shown(now)} servers"
+        said = f"{counted_as(len(jobs), 'job')}, {counted_as(now, 'server')}"
         rows.append(tag("li", drawing, tag("span", said)))
         left -= now
     if not rows:
@@ -220,28 +221,38 @@ def changes(
         )
     ]
     parts += [
-        folded(f"{account}: {len(of)} resources", items(tag("code", each) for each in of))
+        folded(
+            f"{account}: {counted_as(len(of), 'resource')}", items(tag("code", each) for each in of)
+        )
         for account, of in addresses.items()
     ]
     return joined(parts)
 
 
 def checklist(rows: Sequence[Json]) -> Html:
-    """The prerequisites of each account with their outcomes and evidence."""
-    body = [
-        (
-            row["account"],
-            row["item"],
-            mark(row["outcome"]),
-            folded("evidence", items(row["evidence"])) if row["evidence"] else "none",
+    """The prerequisites of each account with their outcomes and evidence, under each account."""
+    accounts: dict[str, list[Json]] = {}
+    for row in rows:
+        accounts.setdefault(row["account"], []).append(row)
+    parts = []
+    for account, of in accounts.items():
+        outcomes = [row["outcome"] for row in of]
+        worst = next((each for each in ("violated", "unknown", None) if each in outcomes), "holds")
+        title = joined(
+            (mark(worst), " ", account, f": {outcomes.count('holds')} of {len(of)} hold")
         )
-        for row in rows
-    ]
-    return table(
-        "What each account needs, and what proves it",
-        ("Account", "Prerequisite", "Outcome", "Evidence"),
-        body,
-    )
+        body = [
+            (
+                row["item"],
+                mark(row["outcome"]),
+                folded("evidence", items(row["evidence"])) if row["evidence"] else "none",
+            )
+            for row in of
+        ]
+        columns = ("Prerequisite", "Outcome", "Evidence")
+        listed = table(f"What {account} needs, and what proves it", columns, body)
+        parts.append(folded(title, listed, opened=worst != "holds" and len(accounts) <= 4))
+    return joined(parts)
 
 
 def waivers(found: Iterable[Json]) -> Html:
@@ -252,7 +263,11 @@ def waivers(found: Iterable[Json]) -> Html:
             covered = groups.setdefault(waived_in_words(finding["waived"]), [])
             covered.append(f"{finding['invariant']} of {finding['subject']} ({finding['outcome']})")
     return joined(
-        folded(f"{reason}: {len(covered)} findings", items(covered), opened=len(covered) <= 5)
+        folded(
+            f"{reason}: {counted_as(len(covered), 'finding')}",
+            items(covered),
+            opened=len(covered) <= 5,
+        )
         for reason, covered in groups.items()
     )
 
@@ -403,7 +418,7 @@ def _controls(found: Sequence[Json], accounts: Sequence[Named], name: str) -> Ht
         ),
         tag("button", "Show all", type="reset"),
         tag("button", "Open all", type="button", name="fold"),
-        tag("output", f"{len(found):,} findings", aria_live="polite"),
+        tag("output", counted_as(len(found), "finding"), aria_live="polite"),
         class_="controls",
         role="search",
         aria_label=f"Findings of {name}",
