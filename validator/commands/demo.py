@@ -51,7 +51,16 @@ def _demo(arguments: argparse.Namespace) -> int:
 
         def verified() -> Run:
             estate, verdict, notes = verify.verified(env, declared, aws, options)
-            return Run("verify", env.name, aws.label, estate, verdict, notes, env.root)
+            return Run(
+                "verify",
+                env.name,
+                aws.label,
+                estate,
+                verdict,
+                notes,
+                env.root,
+                identity=aws.identity,
+            )
 
         commands = demo.Commands(
             plan=lambda: plan.planned(env, declared, aws, options),

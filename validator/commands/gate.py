@@ -80,4 +80,5 @@ def _gate_run(
         notes=notes,
         root=env.root,
         base=judging.base_report(env, arguments.base, with_checkov=True),
+        identity=aws.identity,
     )

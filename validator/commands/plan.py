@@ -71,7 +71,15 @@ def planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Name
     verdict = judging.judged(env, estate, more, arguments.accept)
     notes += judging.notes_on(verdict, env, declared, arguments)
     run = Run(
-        "plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root, before=before
+        "plan",
+        env.name,
+        aws.label,
+        estate,
+        verdict,
+        notes=notes,
+        root=env.root,
+        before=before,
+        identity=aws.identity,
     )
     env.save_plan(run.verdict.outcome, aws.identity)
     return run

@@ -70,6 +70,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                     notes=(*notes, *waivers.warnings(verdict, date.today())),
                     root=env.root,
                     before=before,
+                    identity=aws.identity,
                 )
 
             if arguments.watch is None:
