@@ -1,6 +1,7 @@
 """The checkout's layout: saved plans are trusted only while nothing has changed."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,60 @@ def test_a_changed_module_changes_the_digest(env: project.Env) -> None:
     before = env.code_digest()
     (env.root / "terraform" / "modules" / "key" / "main.tf").write_text("# another\n")
     assert env.code_digest() != before
+
+
+COUNTS = [
+    "terraform/envs/staging/.h.auto.tfvars",
+    "terraform/envs/staging/.h.auto.tfvars.json",
+    "terraform/envs/staging/.terraform.lock.hcl",
+    "terraform/envs/staging/waivers.yaml",
+    "terraform/modules/key/.policy.json",
+    "terraform/modules/key/.templates/user-data.sh",
+    "terraform/modules/key/function/handler.py",
+]
+"""What Terraform loads, what its functions may read, and what the verdict hangs on."""
+
+
+@pytest.mark.parametrize("file", COUNTS)
+def test_whatever_terraform_may_read_counts_in_evidence_and_for_a_saved_plan(
+    env: project.Env, file: str
+) -> None:
+    before = env.code_digest()
+    (env.root / file).parent.mkdir(exist_ok=True)
+    (env.root / file).write_text("{}")
+    assert file in env.inputs()
+    assert env.code_digest() != before
+
+
+@pytest.mark.parametrize("name", [".key.tf.swp", ".#key.tf", "__pycache__/a.pyc", ".terraform/x"])
+def test_what_editors_and_programs_leave_does_not(env: project.Env, name: str) -> None:
+    before = env.inputs(), env.code_digest()
+    file = env.root / "terraform/modules/key" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("x")
+    assert (env.inputs(), env.code_digest()) == before
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_empty(
+    env: project.Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "key":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root, as in a container, may list any folder
+    with pytest.raises(PermissionError, match="modules/key"):
+        env.inputs()
+    with pytest.raises(PermissionError, match="modules/key"):
+        env.code_digest()
+
+
+def test_an_env_needs_no_modules(env: project.Env) -> None:
+    shutil.rmtree(env.root / "terraform" / "modules")
+    assert env.inputs() == {}
 
 
 def test_forget_leaves_nothing_of_an_earlier_run(env: project.Env) -> None:

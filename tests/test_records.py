@@ -154,15 +154,6 @@ def test_a_waiver_that_ended_since_makes_it_stale(
     assert len(found.reasons) == (status is Status.STALE), "one waiver of two findings is said once"
 
 
-@pytest.mark.parametrize("name", [".key.tf.swp", ".#key.tf", "__pycache__/a.pyc", ".terraform/x"])
-def test_what_terraform_does_not_read_is_no_input(env: project.Env, name: str) -> None:
-    before = env.inputs()
-    file = env.root / "terraform/modules/key" / name
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("x")
-    assert env.inputs() == before
-
-
 def test_a_link_to_a_folder_above_ends(env: project.Env) -> None:
     (env.directory / "loop").symlink_to(env.root / "terraform")
     assert "terraform/envs/staging/target.tf" in env.inputs()

@@ -318,7 +318,7 @@ def test_groups_of_one_server_each_are_placed_as_fast_as_single_ones() -> None:
         def tag(self, key: str) -> str | None:
             nonlocal asked
             asked += 1
-            return super(Counted, self).tag(key)
+            return super().tag(key)
 
     servers = [
         Counted(f"i-{n:017x}", "", disks=(8,), tags=(("cluster", str(n)),)) for n in range(600)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from validator.errors import SourceError, UsageError
 
-_INPUTS = ("*.tf", "*.tfvars", "*.hcl", "*.json", "*.tftpl")
-_LOCK = ".terraform.lock.hcl"
-_MADE = "__pycache__"
+_NO_INPUT = re.compile(r"\.#.*|\..*\.sw[a-p]|\.DS_Store")
+"""Hidden files that are an editor's or a desktop's."""
+
+_NO_INPUTS = frozenset({"__pycache__", ".git", ".terraform"})
+"""Folders of what programs make of the code: none of it is code."""
 
 
 PAGES = Path("docs", "invariants")
@@ -77,36 +80,34 @@ class Env:
         return self.build("plan") / "saved.json"
 
     def code_digest(self) -> str:
-        """The digest of every file that the plan is made from: the env, all modules, the packages."""
-        digest = hashlib.sha256()
-        for folder in (self.directory, self.root / "terraform" / "modules"):
-            files = {file for pattern in _INPUTS for file in folder.rglob(pattern)}
-            for file in sorted(files):
-                digest.update(f"{file.relative_to(self.root)}\0".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        """The digest of all that the plan is made from: the inputs, and the packages made of them."""
+        found = hashlib.sha256(json.dumps(self.inputs()).encode())
         for package in sorted((self.root / "build" / self.name).glob("*.zip")):
-            digest.update(hashlib.sha256(package.read_bytes()).digest())
-        return digest.hexdigest()
+            found.update(hashlib.sha256(package.read_bytes()).digest())
+        return found.hexdigest()
 
     def inputs(self) -> dict[str, str]:
         """The SHA-256 of every file of the env and of all modules, by its path in the checkout.
 
-        Hidden files, which Terraform does not read, are left out, but for the lock file. A folder
-        that is a link is followed once.
+        Hidden files count: Terraform ignores a hidden `.tf`, but loads a hidden `.auto.tfvars`, and
+        its functions read any file. Only what editors and programs leave does not. A folder that is a
+        link is followed once. Raises OSError for a folder or file that cannot be read.
         """
         found: dict[str, str] = {}
         seen: set[Path] = set()
         for top in (self.directory, self.root / "terraform" / "modules"):
-            for folder, below, files in os.walk(top, followlinks=True):
+            # An env need not have a module; whatever else cannot be listed is an error.
+            walked = os.walk(top, onerror=_raise, followlinks=True) if top.exists() else ()
+            for folder, below, files in walked:
                 here = Path(folder).resolve()
                 if here in seen:
                     below.clear()
                     continue
                 seen.add(here)
-                below[:] = [each for each in below if not each.startswith(".") and each != _MADE]
+                below[:] = [each for each in below if each not in _NO_INPUTS]
                 for name in files:
                     file = Path(folder, name)
-                    if (name == _LOCK or not name.startswith(".")) and file.is_file():
+                    if not _NO_INPUT.fullmatch(name) and file.is_file():
                         found[file.relative_to(self.root).as_posix()] = digest(file)
         return dict(sorted(found.items()))
 
@@ -183,6 +184,10 @@ def write(file: Path, content: str | bytes) -> None:
             raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def digest(file: Path) -> str:

@@ -1,6 +1,7 @@
 """Recovery plans on an embedded AWS: every server once, in its order, and nothing half written."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -311,6 +312,43 @@ def test_a_name_that_is_taken_and_a_plan_that_stands_twice(made: Made) -> None:
     assert theirs in reasons[0] and "it stands 2 times" in reasons[1]
 
 
+@pytest.mark.slow
+def test_waves_that_are_alike_are_two(made: Made) -> None:
+    """wave-1 and wave-01 have the same number: neither may take the other's servers or name."""
+    waves = {**made.declared.values["recovery_waves"], "wave-01": 2}
+    values = {**made.declared.values, "recovery_waves": waves}
+    alike = replace(made, declared=replace(made.declared, values=values))
+    items = [i for i in made.listed(TARGET) if i["tags"]["dr:wave"] == "wave-1"]
+    drs = made.drs(TARGET)
+    for item in items[:2]:
+        drs.tag_resource(resourceArn=item["arn"], tags={"dr:wave": "wave-01"})
+    try:
+        done = run(alike)
+        assert done.complete
+        assert len(results(done)) == len(done.plans) == len(NAMES) + 1
+        found = [
+            arn for each in listed(made) for _, arns in steps(made, each["name"]) for arn in arns
+        ]
+        assert sorted(found) == sorted(item["arn"] for item in made.listed(TARGET))
+    finally:
+        for item in items[:2]:
+            drs.tag_resource(resourceArn=item["arn"], tags={"dr:wave": "wave-1"})
+
+
+@pytest.mark.slow
+def test_a_target_without_servers_keeps_its_plans(embedded: Embedded) -> None:
+    """Whatever took its servers away, how they recover is not deleted for it, and nothing is fine."""
+    empty = applied(embedded)
+    drs = empty.drs(TARGET)
+    drs.create_recovery_plan(name="x", tags={"dr:recovery-plan": "staging/wave-1/1"})
+    for dry_run in (True, False):
+        done = run(empty, prune=True, dry_run=dry_run)
+        assert not done.complete and results(done) == {"x": Result.SURPLUS}
+        assert "none to write" in to_text(done)
+    assert [each["name"] for each in listed(empty)] == ["x"]
+    drs.delete_recovery_plan(recoveryPlanArn=listed(empty)[0]["recoveryPlanArn"])
+
+
 # What goes wrong -----------------------------------------------------------------------------------
 
 
@@ -366,8 +404,6 @@ def test_a_target_that_cannot_be_read_is_an_error(
 
 
 def test_more_plans_than_aws_keeps(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     few = replace(recovery_plans.RECOVERY_PLANS, value=2)
     monkeypatch.setattr(recovery_plans, "RECOVERY_PLANS", few)
     with pytest.raises(AccountError, match="3 recovery plans would stand there, and AWS keeps 2"):

@@ -12,7 +12,7 @@ import pytest
 from tests.reports import runs
 from tests.reports.html import runs as pages
 from validator.errors import AccountError, ValidatorError
-from validator.findings import Finding
+from validator.findings import Finding, Verdict
 from validator.reports import Run
 from validator.reports.watching import Watching, watch
 
@@ -128,6 +128,92 @@ def test_a_terminal_shows_the_estate_with_its_bars(terminal: Callable[..., str])
     assert "unknown/300   ??????????" in shown
     assert "account-replicates-within-quota: 1" in shown
     assert "read at 12:00:00, again every 30 seconds; Ctrl-C ends" in shown
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, run: Run, lines: int, columns: int = 110) -> list[str]:
+    """The lines that a terminal of that size has on it after a reading, before the screen is gone."""
+    for name, value in (("TERM", "xterm"), ("COLUMNS", columns), ("LINES", lines)):
+        monkeypatch.setenv(name, str(value))
+    tty = Tty()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", tty)
+        with Watching("verify staging", 30, lambda: "12:00:00") as screen:
+            before = len(tty.getvalue())
+            screen.show(run)
+            shown = tty.getvalue()[before:]
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown).strip("\n").split("\n")
+
+
+MANY = replace(
+    pages.large(),
+    verdict=Verdict(
+        tuple(
+            runs.found(
+                f"invariant-{n:02}", "capacity", "target", "unknown" if n % 2 else "violated"
+            )
+            for n in range(40)
+        )
+    ),
+)
+"""A live estate of 14 accounts that 40 invariants do not hold for."""
+
+
+@pytest.mark.parametrize("columns", [80, 110, 200])
+@pytest.mark.parametrize("run", [pages.large(), MANY], ids=["few invariants", "many invariants"])
+def test_an_ordinary_terminal_has_verdict_time_and_findings_of_14_accounts(
+    monkeypatch: pytest.MonkeyPatch, run: Run, columns: int
+) -> None:
+    lines = drawn(monkeypatch, run, 24, columns)
+    assert len(lines) <= 24, "the terminal would scroll, or the screen be cropped"
+    top = "\n".join(lines[:5])
+    assert "Verdict: violated" in top
+    assert "read at 12:00:00, again every 30 seconds; Ctrl-C ends" in top
+    assert any(line.startswith("violated ") for line in lines)
+    text = " ".join(lines)
+    assert "of the estate's capacity of" in text and "Recoverable from the target: " in text
+
+
+def test_rows_that_do_not_fit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = drawn(monkeypatch, pages.large(), 24)
+    rows = [line for line in lines if re.match(r" *(target|staging-\d+) +\d{12}", line)]
+    assert 0 < len(rows) < 14
+    assert lines[-1].strip() == f"{14 - len(rows)} more accounts are not shown."
+
+
+def test_where_all_fits_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = drawn(monkeypatch, pages.large(), 60)
+    assert len([line for line in lines if re.match(r" *(target|staging-\d+) +\d{12}", line)]) == 14
+    assert "not shown" not in "\n".join(lines)
+
+
+def test_invariants_that_do_not_fit_are_counted_and_violated_ones_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = drawn(monkeypatch, MANY, 24)
+    found = [line for line in lines if "invariant-" in line]
+    assert all(line.startswith("violated ") for line in found)
+    assert f"{40 - len(found)} more invariants that do not hold are not shown." in map(
+        str.strip, lines
+    )
+    assert lines[-1].strip() == "14 more accounts are not shown."
+
+
+@pytest.mark.parametrize("height", [1, 2, 5, 8, 12])
+def test_a_tiny_terminal_has_what_counts_first(
+    monkeypatch: pytest.MonkeyPatch, height: int
+) -> None:
+    lines = drawn(monkeypatch, MANY, height)
+    assert len(lines) <= height
+    assert ("Verdict: violated" in "\n".join(lines)) == (height > 1)
+
+
+def test_thousands_of_new_findings_are_counted_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    watched(HOLDS, MANY)
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if " new: " in line]) == 21
+    assert lines[-1] == "verify staging:   new: 20 more; Ctrl-C ends with the report of all"
 
 
 def test_a_terminal_shows_a_failed_reading_and_not_the_one_before(

@@ -101,15 +101,14 @@ class Result(StrEnum):
     FAILED = "failed"
 
 
-_FINE = {
+_STANDING = {
     Result.WRITTEN,
     Result.CHANGED,
     Result.KEPT,
-    Result.DELETED,
     Result.WOULD_WRITE,
     Result.WOULD_CHANGE,
-    Result.WOULD_DELETE,
 }
+_FINE = _STANDING | {Result.DELETED, Result.WOULD_DELETE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class Planning:
     def complete(self) -> bool:
         """True if every server stands in a plan, every plan as wanted, and each could start now."""
         return (
-            bool(self.plans)
+            any(each.result in _STANDING for each in self.plans)
             and not self.left_out
             and not self.obstacles
             and all(each.result in _FINE for each in self.plans)
@@ -179,8 +178,9 @@ def write(
 ) -> Planning:
     """Brings the target's recovery plans to what the tags of its servers say; safe to repeat and to kill.
 
-    With `prune`, plans of this env that nothing asks for any more are deleted. Raises UsageError for
-    an order that AWS has no plans for, AccountError if the target cannot be read.
+    With `prune`, plans of this env that nothing asks for any more are deleted, unless nothing asks
+    for any plan at all: a target that shows no servers is no reason to delete how they recover.
+    Raises UsageError for an order that AWS has no plans for, AccountError if the target cannot be read.
     """
     env = tfvars.text(declared, "environment")
     waves = [str(each) for each in declared.values.get("recovery_waves") or ()]
@@ -198,7 +198,7 @@ def write(
     kept = {plan.key for plan in wanted}
     for key in sorted(standing.keys() - kept):
         for each in standing[key]:
-            written.append(_surplus(drs, each, prune=prune, dry_run=dry_run))
+            written.append(_surplus(drs, each, prune=prune and bool(wanted), dry_run=dry_run))
     return Planning(
         tuple(written), left_out, tuple(each for each in servers if each.obstacle), dry_run
     )
@@ -228,7 +228,15 @@ def read(drs: Client, waves: Sequence[str]) -> tuple[tuple[Server, ...], tuple[L
             f"{where(drs, 'describe_source_servers')} gave an answer that lacks a part "
             f"({type(error).__name__}: {error})."
         ) from error
-    servers.sort(key=lambda each: (_natural(each.wave), each.priority, each.hostname, each.arn))
+    servers.sort(
+        key=lambda each: (
+            _natural(each.wave),
+            each.wave,  # wave-1 and wave-01 are two waves
+            each.priority,
+            each.hostname,
+            each.arn,
+        )
+    )
     return tuple(servers), tuple(sorted(left_out, key=lambda each: (each.reason, each.arn)))
 
 
@@ -254,6 +262,8 @@ def packed(servers: Iterable[Server], env: str, order: Order) -> tuple[Plan, ...
                     steps=tuple(_steps(part, order)),
                 )
             )
+    keys = [plan.key for plan in plans]
+    assert len(set(keys)) == len(keys), "the servers do not come wave by wave"
     return tuple(plans)
 
 
@@ -534,7 +544,8 @@ def _surplus(drs: Client, standing: _Standing, *, prune: bool, dry_run: bool) ->
     steps = tuple(step for _, step in standing.steps)
     plan = Plan(standing.key, standing.name, wave, standing.description, steps)
     if not prune:
-        return Written(plan, Result.SURPLUS, standing.arn, "delete it with --prune")
+        reason = "--prune deletes it, once another plan of the env is wanted"
+        return Written(plan, Result.SURPLUS, standing.arn, reason)
     if dry_run:
         return Written(plan, Result.WOULD_DELETE, standing.arn)
     try:

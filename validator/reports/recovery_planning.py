@@ -27,7 +27,7 @@ def to_text(done: Any) -> str:
         lines.append(f"  keeps its plan from starting: {server.hostname}: {server.obstacle}")
     if done.obstacles:
         lines.append("AWS starts a plan only if every server of it can be recovered.")
-    if not done.plans:
+    if not wanted and not done.failed:
         lines.append("No server of the target has the tags of a plan, so there is none to write.")
     count = sum(len(each.plan.servers) for each in wanted)
     if count:

@@ -48,25 +48,69 @@ def to_text(run: Run, *, colour: bool = False, width: int = WIDTH, ascii_only: b
 
 
 def to_overview(
-    run: Run, *, colour: bool = False, width: int = WIDTH, ascii_only: bool = False
+    run: Run,
+    foot: str,
+    *,
+    height: int,
+    colour: bool = False,
+    width: int = WIDTH,
+    ascii_only: bool = False,
 ) -> str:
-    """The run on one screen: the estate, and how often each invariant does not hold."""
-    console = paper(colour=colour, width=width)
+    """The run on a screen of `height` lines: what counts first, then as much of the table as fits.
+
+    First are the verdict, `foot`, and how often each invariant does not hold. Whatever is left out
+    is counted.
+    """
     data = document(run)
+    console = paper(colour=colour, width=width)
     console.print(_heading(data), markup=False)
-    _print_capacity(console, data, ascii_only)
+    _print_verdict(console, data)
+    console.print(foot, markup=False)
+    top = printed(console).splitlines()
+    console = paper(colour=colour, width=width)
     _print_servers(console, data)
+    _print_capacity_in_words(console, data)
+    words = [line for line in printed(console).splitlines() if line]
+    least = len(words) + 1  # and a line that says that the table is left out
+    found = _found(data, colour=colour, width=width)
+    found = _most(found, max(height - len(top) - least, 2), "invariants that do not hold")
+    lines = [*top, *found, *words]
+    rows = len(data["capacity"]["accounts"])
+    console = paper(colour=colour, width=width)
+    console.print(_capacity_table(data, ascii_only))
+    table = [line for line in printed(console).splitlines() if line]
+    above = len(table) - rows
+    room = height - len(lines)
+    if len(table) > room:
+        kept = max(room - above - 1, 0)
+        table = [
+            *(table[: above + kept] if kept else ()),
+            f"{rows - kept} more accounts are not shown.",
+        ]
+    return "\n".join([*lines, *table]) + "\n"
+
+
+def _found(data: Json, *, colour: bool, width: int) -> list[str]:
+    """How often each invariant does not hold, those that are violated first; a line each."""
     found = Counter(
         (each["outcome"], each["invariant"])
         for each in data["findings"]
         if each["outcome"] != Outcome.HOLDS and not each["waived"]
     )
-    for (outcome, invariant), count in found.items():
-        _print(
-            console, Text.assemble((outcome, STYLE[outcome]), f" {one_line(invariant)}: {count}")
-        )
-    _print_verdict(console, data)
-    return printed(console)
+    console = paper(colour=colour, width=width)
+    for (outcome, invariant), count in sorted(
+        found.items(), key=lambda each: each[0][0] != Outcome.VIOLATED
+    ):
+        said = Text.assemble((outcome, STYLE[outcome]), f" {one_line(invariant)}: {count}")
+        console.print(said, no_wrap=True, overflow="crop")
+    return printed(console).splitlines()
+
+
+def _most(lines: list[str], most: int, what: str) -> list[str]:
+    """The lines, or so many that with a line that counts the others they are `most`."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"{len(lines) - most + 1} more {what} are not shown."]
 
 
 def bar(
@@ -123,6 +167,13 @@ def _heading(data: Json) -> str:
 
 
 def _print_capacity(console: Console, data: Json, ascii_only: bool) -> None:
+    console.print(_capacity_table(data, ascii_only))
+    _print_capacity_in_words(console, data)
+    console.print()
+
+
+def _capacity_table(data: Json, ascii_only: bool) -> Table:
+    """A row of one line for each account."""
     capacity = data["capacity"]
     live = data["view"] == "live"
     table = Table(
@@ -152,7 +203,11 @@ def _print_capacity(console: Console, data: Json, ascii_only: bool) -> None:
             _shown(row["free"]),
             style="red" if full else None,
         )
-    console.print(table)
+    return table
+
+
+def _print_capacity_in_words(console: Console, data: Json) -> None:
+    capacity, live = data["capacity"], data["view"] == "live"
     console.print(
         f"{_shown(capacity['planned'])} {'planned' if live else 'protected'} of the estate's capacity of "
         f"{_shown(capacity['capacity'])} source servers; the target's total quota is "
@@ -161,7 +216,6 @@ def _print_capacity(console: Console, data: Json, ascii_only: bool) -> None:
     if capacity["recovery"] is not None:
         jobs, rounds = capacity["recovery"]["jobs"], capacity["recovery"]["rounds"]
         console.print(f"A full recovery takes {jobs} jobs in {rounds} rounds.")
-    console.print()
 
 
 def _print_changes(console: Console, data: Json) -> None:

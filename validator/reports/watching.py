@@ -18,6 +18,9 @@ from validator.reports.text import draws_blocks, to_overview
 LEAST = 10
 """Seconds between two readings, at least: each asks every account of the estate some dozens of times."""
 
+MOST = 20
+"""Findings that a reading shows where there is no terminal, at most: thousands may be new at once."""
+
 
 class Watching:
     """Shows each reading of the accounts; a context manager, whose screen is gone after it."""
@@ -61,13 +64,22 @@ class Watching:
         self.last, read_at = run, self._clock()
         if self._live is None:
             self._line(f"{read_at} {_in_a_line(run)}")
-            for finding in new(run, self._shown) if self._shown else ():
+            found = new(run, self._shown) if self._shown else []
+            for finding in found[:MOST]:
                 self._line(f"  new: {finding.outcome} {finding.invariant} of {finding.subject}")
+            if len(found) > MOST:
+                self._line(f"  new: {len(found) - MOST} more; Ctrl-C ends with the report of all")
         else:
+            width, height = self._console.size
             screen = to_overview(
-                run, colour=True, width=self._console.width, ascii_only=self._ascii_only
+                run,
+                self._foot(read_at),
+                height=height,
+                colour=True,
+                width=width,
+                ascii_only=self._ascii_only,
             )
-            self._draw(Text.from_ansi(screen + self._foot(read_at)))
+            self._draw(Text.from_ansi(screen))
         self._shown = run
 
     def failed(self, error: ValidatorError) -> None:
@@ -77,7 +89,7 @@ class Watching:
         if self._live is None:
             self._line(f"{read_at} {said}")
         else:
-            self._draw(Text.assemble((said, "bold yellow"), f"\n{self._foot(read_at)}"))
+            self._draw(Text.assemble(f"{self._foot(read_at)}\n", (said, "bold yellow")))
 
     def _foot(self, read_at: str) -> str:
         return f"{self._title}: read at {read_at}, again every {self._seconds} seconds; Ctrl-C ends"
