@@ -116,6 +116,17 @@ def test_what_was_kept_elsewhere(here: Path) -> None:
     assert run(here, "--history", "kept.jsonl", "--history", "kept.jsonl")[0] == 0
 
 
+def test_an_account_that_was_denied_last_is_unknown(here: Path) -> None:
+    for days, staging in ((15, 1), (8, 1), (1, 1), (0, None)):
+        accounts = (Count(TARGET, 1, 300), Count(STAGING, staging, 300))
+        at = NOW - timedelta(days=days)
+        history.kept(Env(here, "staging"), Verified(at, "staging", "aws", accounts, 2, 4000))
+    status, report = run(here)
+    assert status == 2
+    assert [each["growth"] is None for each in report["accounts"]] == [False, True]
+    assert (report["estate"]["growth"], report["orders"]) == (None, [])
+
+
 def test_a_line_that_is_damaged_leaves_no_report(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from validator import forecasting
 from validator.findings import Outcome
 from validator.forecasting import (
     HORIZON_DAYS,
@@ -112,6 +113,23 @@ def test_a_wall(last: int, per_day: float, on: datetime | None) -> None:
 def test_the_lead_time_decides(lead: int, outcome: Outcome) -> None:
     made = asked(series(266, 273, 280), lead=lead)
     assert made.outcome is outcome
+
+
+def test_a_count_that_was_denied_last_is_unknown() -> None:
+    """Fifteen days of denied counts say nothing of the last fifteen days."""
+    points = {NOW - DAY * (37 - n): 100 if n <= 22 else None for n in range(38)}
+    counts = forecasting.series(points)
+    assert len(counts.points) == 23
+    made = asked(counts)
+    assert {each.outcome for each in made.findings} == {Outcome.UNKNOWN}
+    assert "the last verification could not count it" in made.findings[0].messages[0].text
+    assert made.orders == ()
+
+
+def test_a_count_that_was_denied_before_is_left_out() -> None:
+    counts = forecasting.series({NOW: 10, NOW - 7 * DAY: None, NOW - 8 * DAY: 9, NOW - 9 * DAY: 9})
+    assert len(counts.points) == 3
+    assert asked(counts).outcome is Outcome.HOLDS
 
 
 def test_headroom_is_passed_before_the_quota() -> None:

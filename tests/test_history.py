@@ -89,6 +89,17 @@ def test_a_line_that_is_no_verification(tmp_path: Path, line: Any, said: str) ->
     assert f"{file}:3" in str(error.value)
 
 
+def test_two_counts_of_one_time_are_an_error(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_text(json.dumps(LINE) + "\n")
+    second.write_text("\n" + json.dumps({**LINE, "in_target": 599}) + "\n")
+    with pytest.raises(SourceError) as raised:
+        history.read([first, second], "staging", NOW)
+    assert f"{first}:1 and {second}:2: are of the same time" in str(raised.value)
+    second.write_text(json.dumps({**LINE, "in_target": 599, "cloud": "embedded"}) + "\n")
+    assert len(history.read([first, second], "staging", NOW)) == 2
+
+
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         history.read([tmp_path / "none"], "staging", NOW)

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from agent_deployer import fleet
@@ -24,8 +25,14 @@ def counted(number: int, volumes: int = 3) -> list[Server]:
 
 
 def server(
-    number: int, disks: tuple[int, ...] = (8,), placed: str | None = None, **tags: str
+    number: int,
+    disks: tuple[int | Unknown, ...] = (8,),
+    placed: str | None = None,
+    dr_wave: str | None = "wave-1",
+    **tags: str,
 ) -> Server:
+    if dr_wave is not None:
+        tags["dr_wave"] = dr_wave
     return Server(
         f"i-{number:017x}",
         f"servers.csv:{number + 2}",
@@ -84,6 +91,37 @@ def test_what_is_not_known_is_no_zero() -> None:
     assert f"i-{1:017x}" in sized.findings[3].messages[0].text
 
 
+@pytest.mark.parametrize(
+    ("disks", "outcome"),
+    [
+        pytest.param((8, 8), Outcome.HOLDS, id="known"),
+        pytest.param(BLIND, Outcome.UNKNOWN, id="no disk is known"),
+        pytest.param((8, BLIND), Outcome.UNKNOWN, id="one size is not known"),
+        pytest.param((BLIND, 16 * 1024 + 1), Outcome.VIOLATED, id="one of them is too large"),
+        pytest.param((BLIND,) * 61, Outcome.VIOLATED, id="too many, of whatever size"),
+    ],
+)
+def test_disks_that_are_not_known_may_be_too_large(
+    disks: tuple[int | Unknown, ...] | Unknown, outcome: Outcome
+) -> None:
+    one = replace(server(1), disks=disks)
+    sized = size([one, server(2)], [TARGET], Wish())
+    assert set(outcomes(sized, "server-fits-an-account").values()) == {outcome}
+    if outcome is not Outcome.HOLDS:
+        finding = next(f for f in sized.findings if f.invariant == "server-fits-an-account")
+        assert (one.shown in finding.messages[0].text, finding.messages[0].where) == (
+            True,
+            one.where,
+        )
+
+
+def test_few_of_those_that_are_not_known_are_named() -> None:
+    sized = size([server(n, (BLIND,)) for n in range(3950)], [TARGET], Wish())
+    text = sized.findings[0].messages[0].text
+    assert (sized.findings[0].outcome, "and 3945 more" in text) == (Outcome.UNKNOWN, True)
+    assert len(text) < 400
+
+
 @pytest.mark.parametrize("quota", [REPLICATING_SERVERS, SNAPSHOTS], ids=lambda each: each.code)
 def test_an_account_whose_quota_is_not_known_is_given_nothing(quota: sizing.Quota) -> None:
     place = Place("target", Part.TARGET, quotas=((quota.code, BLIND),))
@@ -109,7 +147,7 @@ def test_an_account_whose_quota_is_not_known_is_given_nothing(quota: sizing.Quot
             id="snapshots of one server",
         ),
         pytest.param(
-            Server("i-1", "", region="eu-west-1", disks=(1,)),
+            replace(server(1), region="eu-west-1"),
             Wish(source_region="us-east-1"),
             "other-region",
             id="another Region",
@@ -230,14 +268,64 @@ def test_waves_go_by_their_numbers() -> None:
 @pytest.mark.parametrize(
     ("tags", "outcome"),
     [
-        pytest.param({}, Outcome.UNKNOWN, id="one in no wave"),
+        pytest.param({"dr_wave": None}, Outcome.UNKNOWN, id="one in no wave"),
         pytest.param({"dr_wave": "first"}, Outcome.VIOLATED, id="one in a wave that is none"),
         pytest.param({"dr_wave": "wave-2"}, Outcome.HOLDS, id="all in waves"),
     ],
 )
-def test_every_server_is_in_a_wave(tags: dict[str, str], outcome: Outcome) -> None:
-    sized = size([server(1, dr_wave="wave-1"), server(2, **tags)], [TARGET], Wish())
+def test_every_server_is_in_a_wave(tags: dict[str, str | None], outcome: Outcome) -> None:
+    sized = size([server(1, dr_wave="wave-1"), server(2, **tags)], [TARGET], Wish())  # type: ignore[arg-type]
     assert outcomes(sized, "waves-recover-every-server") == {"the estate": outcome}
+
+
+@pytest.mark.parametrize("waves", [(), (("wave-1", 2),), (("wave-1", 1),)], ids=str)
+def test_no_wave_is_proposed_for_servers_that_nothing_tags(
+    waves: tuple[tuple[str, int], ...],
+) -> None:
+    servers = [server(n, dr_wave=None) for n in range(2)]
+    sized = size(servers, [TARGET], Wish(waves=waves))
+    assert outcomes(sized, "waves-recover-every-server") == {"the estate": Outcome.UNKNOWN}
+    assert servers[0].shown in sized.findings[-1].messages[0].text
+    assert (sized.waves, sized.waves_proposed, sized.notes) == ((), False, ())
+
+
+@pytest.mark.parametrize(
+    ("declared", "servers", "sizes", "proposed", "outcome"),
+    [
+        pytest.param([], 501, [251, 250], True, Outcome.HOLDS, id="none are declared"),
+        pytest.param([200, 100], 300, [200, 100], False, Outcome.HOLDS, id="all are declared"),
+        pytest.param([200, 100], 350, [200, 100, 50], True, Outcome.HOLDS, id="some are declared"),
+        pytest.param([200, 100], 299, [200, 100], False, Outcome.VIOLATED, id="too many"),
+        pytest.param([200, 0], 200, [200], False, Outcome.VIOLATED, id="a wave of none"),
+        pytest.param([205, -5], 200, [205], False, Outcome.VIOLATED, id="a wave of less"),
+    ],
+)
+def test_declared_waves_of_a_count_stay(
+    declared: list[int], servers: int, sizes: list[int], proposed: bool, outcome: Outcome
+) -> None:
+    waves = tuple((f"wave-{n}", each) for n, each in enumerate(declared, 1))
+    sized = size(counted(servers), [TARGET], Wish(waves=waves))
+    assert [each.servers for each in sized.waves] == sizes
+    assert (sized.waves_proposed, len(sized.notes)) == (proposed, int(proposed))
+    assert outcomes(sized, "waves-recover-every-server") == {"the estate": outcome}
+
+
+def test_groups_of_one_server_each_are_placed_as_fast_as_single_ones() -> None:
+    """No server is asked for its group again for each group: 3,900 would be asked 3,900 times."""
+    asked = 0
+
+    class Counted(Server):
+        def tag(self, key: str) -> str | None:
+            nonlocal asked
+            asked += 1
+            return super().tag(key)
+
+    servers = [
+        Counted(f"i-{n:017x}", "", disks=(8,), tags=(("cluster", str(n)),)) for n in range(600)
+    ]
+    sized = size(servers, [TARGET], Wish(together="cluster"))
+    assert shares(sized) == [300, 300]
+    assert asked < 20 * len(servers)
 
 
 def test_accounts_that_were_named_and_do_not_suffice() -> None:

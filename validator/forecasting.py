@@ -29,9 +29,10 @@ HORIZON_DAYS = 3650
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Counts of servers over time, the oldest first."""
+    """Counts of servers over time, the oldest first; `denied` if the newest verification had none."""
 
     points: tuple[tuple[datetime, int], ...]
+    denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ def forecast(asked: Question) -> Forecast:
 
 def grown(series: Series, now: datetime) -> Growth | str:
     """The growth of a series by its last count of each day, or why it is not known."""
+    if series.denied:
+        return "the last verification could not count it"
     days: dict[int, tuple[datetime, int]] = {at.toordinal(): (at, n) for at, n in series.points}
     points = [days[day] for day in sorted(days)][-MOST_DAYS:]
     if len(points) < LEAST_POINTS:
@@ -259,5 +262,8 @@ def per_month(growth: Growth) -> float:
 
 
 def series(points: Mapping[datetime, int | None]) -> Series:
-    """The counts that are known, the oldest first."""
-    return Series(tuple((at, n) for at, n in sorted(points.items()) if n is not None))
+    """The counts that are known, the oldest first, and whether the newest is one of them."""
+    return Series(
+        tuple((at, n) for at, n in sorted(points.items()) if n is not None),
+        bool(points) and points[max(points)] is None,
+    )

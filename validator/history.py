@@ -7,7 +7,7 @@ server by name. The newest lines are kept, `MOST` of them.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def read(files: Sequence[Path], env: str, now: datetime) -> tuple[Verified, ...]
     """The verifications of an env in these files, the oldest first, each once.
 
     Raises SourceError for a file that cannot be read, and for a line that is no verification, is of
-    another env, or is of a time to come.
+    another env, is of a time to come, or counts otherwise than another of the same time and AWS.
     """
     found: dict[tuple[datetime, str], Verified] = {}
     for file in files:
@@ -108,7 +108,12 @@ def read(files: Sequence[Path], env: str, now: datetime) -> tuple[Verified, ...]
                 raise SourceError(f"{where}: is of env {one.env!r:.60}, and not of {env}.")
             if one.at > now:
                 raise SourceError(f"{where}: is of {one.at.isoformat()}, which is yet to come.")
-            found[one.at, one.cloud] = one
+            same = found.setdefault((one.at, one.cloud), one)
+            if replace(same, where=where) != one:
+                raise SourceError(
+                    f"{same.where} and {where}: are of the same time and AWS ({one.cloud:.60}), and count "
+                    "differently. Remove the one that is wrong."
+                )
     return tuple(found[key] for key in sorted(found))
 
 

@@ -44,7 +44,7 @@ ENDPOINTS = 2
 
 _WAVE = re.compile(r"wave-([1-9][0-9]{0,3})")
 
-_PROPOSED = "No server has the tag dr:wave: these waves are proposed, as few and even as can be."
+_PROPOSED = "A count has no tag dr:wave: {} proposed, as few and even as can be."
 
 NO_DISKS = Unknown("its disks are not given")
 NO_VCPUS = Unknown("its vCPUs are not given")
@@ -108,8 +108,8 @@ class Wish:
     `target_servers` is the most that replicate in the target itself, None for as many as fit.
     Servers with the same value of the tag `together` share an account; those with the same value of
     `apart` are spread over the accounts. `source_region` is where servers must run, None for
-    anywhere. `waves` are declared, for servers without tags. `accounts_named` is true where the
-    accounts at hand were told, so that needing more of them is a shortage.
+    anywhere. `waves` are declared, for a count. `accounts_named` is true where the accounts at hand
+    were told, so that needing more of them is a shortage.
     """
 
     headroom: int = 0
@@ -185,7 +185,10 @@ class SizedWave:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """An estate sized: accounts in order, what does not fit, the waves, and what must hold."""
+    """An estate sized: accounts in order, what does not fit, the waves, and what must hold.
+
+    `waves_proposed` is true where some of the waves are not declared, and no server has their tag.
+    """
 
     wish: Wish
     accounts: tuple[Filled, ...]
@@ -211,7 +214,8 @@ class Sizing:
 WHY = {
     "server-fits-an-account": (
         "A server that no account takes is not protected.",
-        "Read the reason: split a group, remove a disk from replication, or raise the quota named.",
+        "Read the reason: give the disks, split a group, remove a disk from replication, or raise the "
+        "quota named.",
     ),
     "account-replicates-within-quota": (
         "The agent of a server past the quota cannot register, and AWS does not raise it.",
@@ -265,12 +269,13 @@ def size(servers: Iterable[Server], places: Sequence[Place], wish: Wish) -> Sizi
     placing.place(ordered)
     accounts = tuple(_filled(each, wish) for each in placing.shelves if each.needed)
     waves, proposed, wave_findings = _waves(ordered, accounts[0].place, wish)
+    words = f"{_few(proposed)} {'is' if len(proposed) == 1 else 'are'}"
     target = accounts[0].place
     total = sum(len(each.servers) for each in accounts)
     quota = limit(target, TOTAL_SERVERS)
     misfits = tuple(sorted(placing.misfits, key=lambda each: _order(each.server)))
     findings = (
-        *_fitting(misfits, len(ordered)),
+        *_fitting(misfits, sorted((s for each in accounts for s in each.servers), key=_order)),
         *(finding for each in accounts for finding in _of_account(each, wish)),
         _finding(
             "target-holds-every-server",
@@ -288,11 +293,11 @@ def size(servers: Iterable[Server], places: Sequence[Place], wish: Wish) -> Sizi
         accounts,
         misfits,
         waves,
-        proposed,
+        bool(proposed),
         total,
         quota,
         findings,
-        (_PROPOSED,) if proposed and waves else (),
+        (_PROPOSED.format(words),) if proposed else (),
     )
 
 
@@ -353,6 +358,8 @@ class _Placing:
         }
         self._spread: dict[str, Counter[str]] = defaultdict(Counter)
         """How many of each group that is spread stand in which account."""
+        self._together: dict[str, Counter[str]] = defaultdict(Counter)
+        """How many of each group that stays together stand in which account."""
 
     def place(self, ordered: Sequence[Server]) -> None:
         free: list[Server] = []
@@ -447,9 +454,9 @@ class _Placing:
         value = unit[0].tag(together) if together else None
         if together is None or value is None:
             return None
-        counts = [sum(s.tag(together) == value for s in each.servers) for each in self.shelves]
-        most = max(counts)
-        return self.shelves[counts.index(most)] if most else None
+        stand = self._together[value]
+        most = max(self.shelves, key=lambda each: stand[each.place.name])
+        return most if stand[most.place.name] else None
 
     def _chosen(self, unit: tuple[Server, ...], able: Sequence[_Shelf]) -> _Shelf | None:
         """The account for a unit among those that have room; None for a new one."""
@@ -484,6 +491,8 @@ class _Placing:
             shelf.put(server)
             for group in self._groups((server,)):
                 self._spread[group][shelf.place.name] += 1
+            if (value := server.tag(self.wish.together or "")) is not None:
+                self._together[value][shelf.place.name] += 1
         self.held += len(unit)
 
     def _misfit(self, unit: tuple[Server, ...], reason: str, detail: str) -> None:
@@ -567,13 +576,20 @@ def _filled(shelf: _Shelf, wish: Wish) -> Filled:
     )
 
 
-def _fitting(misfits: Sequence[Misfit], servers: int) -> Iterator[Finding]:
-    """One finding for each reason that servers fit nowhere; one that holds if all fit."""
+def _fitting(misfits: Sequence[Misfit], placed: Sequence[Server]) -> Iterator[Finding]:
+    """One finding for each reason that servers fit nowhere, or may not; one that holds if all fit."""
     name = "server-fits-an-account"
-    if not servers:
+    blind = [each for each in placed if _blind(each)]
+    if not misfits and not placed:
         yield _finding(name, "every server", Outcome.UNKNOWN, "There is no server to size for.")
-    elif not misfits:
+    elif not misfits and not blind:
         yield _finding(name, "every server", Outcome.HOLDS)
+    if blind:
+        text = (
+            f"{_named(blind)}: disks are not given. DRS replicates {DISKS_PER_SERVER.value} of a "
+            f"server, each of at most {GIB_PER_DISK.value} GiB."
+        )
+        yield _finding(name, "disks-not-given", Outcome.UNKNOWN, Message(text, blind[0].where))
     reasons: dict[str, list[Misfit]] = defaultdict(list)
     for misfit in misfits:
         reasons[misfit.reason].append(misfit)
@@ -587,6 +603,19 @@ def _fitting(misfits: Sequence[Misfit], servers: int) -> Iterator[Finding]:
             detail = next(each.detail for each in some if each.server.id is None)
             messages.append(Message(f"{count} servers of the count do not fit: {detail}.", ""))
         yield _finding(name, reason, Outcome.VIOLATED, *messages)
+
+
+def _blind(server: Server) -> bool:
+    """Whether its disks may be too many, or too large. A count is of servers of ordinary disks."""
+    if isinstance(server.disks, Unknown):
+        return True
+    return server.id is not None and any(isinstance(each, Unknown) for each in server.disks)
+
+
+def _named(servers: Sequence[Server]) -> str:
+    """The first servers by id, and how many more there are; of a count, how many."""
+    ids = [each.id for each in servers if each.id is not None]
+    return _few(ids) if ids else f"{len(servers)} servers of the count"
 
 
 def _of_account(each: Filled, wish: Wish) -> Iterator[Finding]:
@@ -685,48 +714,57 @@ def _uneven(counts: Mapping[str, int], accounts: Sequence[Filled]) -> str | None
 
 def _waves(
     servers: Sequence[Server], target: Place, wish: Wish
-) -> tuple[tuple[SizedWave, ...], bool, tuple[Finding, ...]]:
-    """The waves in order, whether they are proposed, and what must hold of them."""
-    tagged = Counter(value for each in servers if (value := each.tag(WAVE)) is not None)
-    name = "waves-recover-every-server"
-    proposed = False
-    if tagged:
-        bad = sorted(
-            (each for each in servers if not wave_number(each.tag(WAVE) or "")), key=_order
-        )
-        none = [each for each in bad if each.tag(WAVE) is None]
-        wrong = [each for each in bad if each.tag(WAVE) is not None]
+) -> tuple[tuple[SizedWave, ...], tuple[str, ...], tuple[Finding, ...]]:
+    """The waves in order, the names of those that are proposed, and what must hold of them."""
+    proposed: list[tuple[str, int]] = []
+    if any(each.id is not None for each in servers):
+        tagged = Counter(value for each in servers if (value := each.tag(WAVE)) is not None)
         sizes = [(wave, n) for wave, n in tagged.items() if wave_number(wave)]
-        messages = [
-            Message(
-                f"{each.shown}: {WAVE} is {each.tag(WAVE)!r}, and not such as wave-1.", each.where
-            )
-            for each in wrong
-        ]
-        if none:
-            words = f"{_few([each.shown for each in none])}: without the tag {WAVE}."
-            messages.append(Message(words, none[0].where))
-        outcome = Outcome.VIOLATED if wrong else Outcome.UNKNOWN if none else Outcome.HOLDS
-        finding = _finding(name, "the estate", outcome, *messages)
-    elif sum(n for _, n in wish.waves) == len(servers) and wish.waves:
-        sizes = list(wish.waves)
-        finding = _finding(name, "the estate", Outcome.HOLDS)
+        finding = _by_tags(servers)
     else:
-        proposed = True
-        sizes = _even(len(servers))
-        finding = _finding(name, "the estate", Outcome.HOLDS)
+        proposed = _proposed(len(servers), wish.waves)
+        sizes = [*wish.waves, *proposed]
+        finding = _by_count(len(servers), sizes)
     sizes.sort(key=lambda each: (wave_number(each[0]), each[0]))
-    waves = tuple(SizedWave(wave, n, _needs(n, target)) for wave, n in sizes)
-    return waves, proposed, (*(_of_wave(each) for each in waves), finding)
+    waves = tuple(SizedWave(wave, n, _needs(n, target)) for wave, n in sizes if n > 0)
+    names = tuple(name for name, _ in proposed)
+    return waves, names, (*(_of_wave(each) for each in waves), finding)
 
 
-def _even(servers: int) -> list[tuple[str, int]]:
-    """As few waves as go in one round each, as even as can be."""
-    count = -(-servers // SERVERS_IN_ALL_JOBS.value)
-    if not count:
+def _by_tags(servers: Sequence[Server]) -> Finding:
+    """Whether every server of an inventory has the tag of a wave."""
+    bad = sorted((each for each in servers if not wave_number(each.tag(WAVE) or "")), key=_order)
+    none = [each for each in bad if each.tag(WAVE) is None]
+    wrong = [each for each in bad if each.tag(WAVE) is not None]
+    messages = [
+        Message(f"{each.shown}: {WAVE} is {each.tag(WAVE)!r}, and not such as wave-1.", each.where)
+        for each in wrong
+    ]
+    if none:
+        messages.append(Message(f"{_named(none)}: without the tag {WAVE}.", none[0].where))
+    outcome = Outcome.VIOLATED if wrong else Outcome.UNKNOWN if none else Outcome.HOLDS
+    return _finding("waves-recover-every-server", "the estate", outcome, *messages)
+
+
+def _by_count(servers: int, waves: Sequence[tuple[str, int]]) -> Finding:
+    """Whether the waves together are of so many servers, and each of one at least."""
+    together = sum(n for _, n in waves)
+    messages = [f"{wave} is declared with {n} servers." for wave, n in waves if n < 1]
+    if together != servers:
+        messages.append(f"The declared waves recover {together} servers; there are {servers}.")
+    outcome = Outcome.VIOLATED if messages else Outcome.HOLDS
+    return _finding("waves-recover-every-server", "the estate", outcome, *messages)
+
+
+def _proposed(servers: int, declared: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Waves for those that no declared wave recovers: as few as go in one round each, and even."""
+    lacking = servers - sum(n for _, n in declared)
+    count = -(-lacking // SERVERS_IN_ALL_JOBS.value)
+    if count < 1:
         return []
-    least, more = divmod(servers, count)
-    return [(f"wave-{n + 1}", least + (n < more)) for n in range(count)]
+    first = max((wave_number(wave) for wave, _ in declared), default=0) + 1
+    least, more = divmod(lacking, count)
+    return [(f"wave-{first + n}", least + (n < more)) for n in range(count)]
 
 
 def _needs(servers: int, target: HasQuotas) -> Recovery | None:
