@@ -36,7 +36,7 @@ def test_outside_a_checkout_is_said(tmp_path: Path) -> None:
 
 def test_a_saved_plan_comes_back(env: project.Env) -> None:
     env.plan_file.write_bytes(b"plan")
-    env.save_plan("holds", "embedded 1")
+    env.save_plan("holds", "embedded 1", env.inputs())
     saved = env.saved_plan()
     assert saved is not None
     assert (saved.env, saved.verdict, saved.cloud) == ("staging", "holds", "embedded 1")
@@ -49,7 +49,7 @@ def test_none_is_saved_at_first(env: project.Env) -> None:
 
 def test_a_changed_plan_is_refused(env: project.Env) -> None:
     env.plan_file.write_bytes(b"plan")
-    env.save_plan("holds", "embedded 1")
+    env.save_plan("holds", "embedded 1", env.inputs())
     env.plan_file.write_bytes(b"another")
     with pytest.raises(SourceError, match="was changed"):
         env.saved_plan()
@@ -58,7 +58,7 @@ def test_a_changed_plan_is_refused(env: project.Env) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"env": 1}'])
 def test_a_spoilt_record_is_refused(env: project.Env, content: str) -> None:
     env.plan_file.write_bytes(b"plan")
-    env.save_plan("holds", "embedded 1")
+    env.save_plan("holds", "embedded 1", env.inputs())
     (env.build("plan") / "saved.json").write_text(content)
     with pytest.raises(SourceError, match="cannot be read"):
         env.saved_plan()
@@ -124,9 +124,30 @@ def test_an_env_needs_no_modules(env: project.Env) -> None:
     assert env.inputs() == {}
 
 
+def test_an_edit_while_terraform_planned_is_one_that_apply_sees(env: project.Env) -> None:
+    """The plan is of the inputs as they were read, whatever they are by the time that it is saved."""
+    (env.directory / "target.tf").write_text("# the target\n")
+    inputs = env.inputs()
+    (env.directory / "target.tf").write_text("# another\n")
+    env.plan_file.write_bytes(b"plan")
+    env.save_plan("holds", "embedded 1", inputs)
+    saved = env.saved_plan()
+    assert saved is not None and saved.code_digest != env.code_digest()
+
+
+def test_the_lock_file_that_terraform_wrote_before_it_planned_is_no_edit(env: project.Env) -> None:
+    (env.directory / "target.tf").write_text("# the target\n")
+    inputs = env.inputs()
+    (env.directory / ".terraform.lock.hcl").write_text("# hashes\n")
+    env.plan_file.write_bytes(b"plan")
+    env.save_plan("holds", "embedded 1", inputs)
+    saved = env.saved_plan()
+    assert saved is not None and saved.code_digest == env.code_digest()
+
+
 def test_forget_leaves_nothing_of_an_earlier_run(env: project.Env) -> None:
     env.plan_file.write_bytes(b"plan")
-    env.save_plan("holds", "embedded 1")
+    env.save_plan("holds", "embedded 1", env.inputs())
     env.forget("plan")
     assert list(env.build("plan").iterdir()) == []
 

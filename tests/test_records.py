@@ -293,6 +293,13 @@ def test_a_command_without_records_is_left_alone(env: project.Env) -> None:
     assert list(env.build("gate").iterdir()) == []
 
 
+def test_the_inputs_that_a_run_began_with_stay_those(env: project.Env) -> None:
+    before = env.inputs()
+    records.begin(env, "plan")
+    (env.directory / "target.tf").write_text("# another\n")
+    assert records.inputs(env, "plan") == before != env.inputs()
+
+
 def test_a_program_that_took_part_is_recorded(env: project.Env) -> None:
     records.begin(env, "plan")
     records.add_version(env, "plan", "terraform", "1.11.4")

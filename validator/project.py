@@ -11,6 +11,7 @@ from pathlib import Path
 
 from validator.errors import SourceError, UsageError
 
+_LOCK = ".terraform.lock.hcl"
 _NO_INPUT = re.compile(r"\.#.*|\..*\.sw[a-p]|\.DS_Store")
 """Hidden files that are an editor's or a desktop's."""
 
@@ -79,9 +80,13 @@ class Env:
     def _saved_plan_file(self) -> Path:
         return self.build("plan") / "saved.json"
 
-    def code_digest(self) -> str:
-        """The digest of all that the plan is made from: the inputs, and the packages made of them."""
-        found = hashlib.sha256(json.dumps(self.inputs()).encode())
+    def code_digest(self, inputs: Mapping[str, str] | None = None) -> str:
+        """The digest of all that the plan is made from: the inputs, and the packages made of them.
+
+        `inputs` are those to count, where they are not those of now.
+        """
+        counted = self.inputs() if inputs is None else dict(sorted(inputs.items()))
+        found = hashlib.sha256(json.dumps(counted).encode())
         for package in sorted((self.root / "build" / self.name).glob("*.zip")):
             found.update(hashlib.sha256(package.read_bytes()).digest())
         return found.hexdigest()
@@ -117,9 +122,18 @@ class Env:
             if file.is_file():
                 file.unlink()
 
-    def save_plan(self, verdict: str, cloud: str) -> None:
-        """Records the plan just made, for `apply`."""
-        saved = SavedPlan(self.name, verdict, cloud, digest(self.plan_file), self.code_digest())
+    def save_plan(self, verdict: str, cloud: str, inputs: Mapping[str, str]) -> None:
+        """Records the plan just made, for `apply`; `inputs` are those that the run began with.
+
+        The lock file counts as it is by now: `terraform init` may have written it.
+        """
+        lock = self.directory / _LOCK
+        name = lock.relative_to(self.root).as_posix()
+        counted = {file: its for file, its in inputs.items() if file != name}
+        if lock.is_file():
+            counted[name] = digest(lock)
+        code = self.code_digest(counted)
+        saved = SavedPlan(self.name, verdict, cloud, digest(self.plan_file), code)
         write(self._saved_plan_file, json.dumps(asdict(saved), indent=2) + "\n")
 
     def saved_plan(self) -> SavedPlan | None:

@@ -116,6 +116,11 @@ def begin(env: Env, command: str) -> None:
     _keep(env, record)
 
 
+def inputs(env: Env, command: str) -> Mapping[str, str]:
+    """The inputs that the run on began with; raises SourceError if another took its place."""
+    return _begun(env, command).inputs
+
+
 def add_version(env: Env, command: str, name: str, version: str) -> None:
     """Records the version of one more program that took part in the run that was begun."""
     record = _begun(env, command)

@@ -92,7 +92,7 @@ def planned(
         before=before,
         identity=aws.identity,
     )
-    env.save_plan(run.verdict.outcome, aws.identity)
+    env.save_plan(run.verdict.outcome, aws.identity, records.inputs(env, "plan"))
     return run
 
 
