@@ -3,6 +3,9 @@
 import json
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,10 @@ from tests.test_evidence import AWS, EMBEDDED, SCHEMA
 from tests.test_records import leave
 from validator import project
 from validator.cli import main
+from validator.cloud import Cloud
 from validator.project import Env
+from validator.sources import tfvars
+from validator.sources.tfvars import Declared
 
 FILE = Path("build/staging/evidence/evidence.zip")
 
@@ -86,10 +92,68 @@ def test_its_status_is_that_of_the_reports(
 def test_an_embedded_aws_is_said_loudly(here: Env, capsys: pytest.CaptureFixture[str]) -> None:
     for command, cloud in (("check", "no AWS"), ("plan", EMBEDDED), ("verify", AWS)):
         leave(here, command, "holds", cloud)
-    assert main(["evidence", "staging"]) == 0
-    assert "NOT OF REAL ACCOUNTS: plan did not run on AWS" in capsys.readouterr().out
+    assert main(["evidence", "staging"]) == 2
+    said = capsys.readouterr().out
+    assert "NOT OF REAL ACCOUNTS: plan did not run on AWS" in said and "say --embedded" in said
+    assert main(["evidence", "staging", "--embedded"]) == 0
+    said = capsys.readouterr().out
+    assert "NOT OF REAL ACCOUNTS: plan did not run on AWS" in said and "say --embedded" not in said
     assert main(["evidence", "--check", str(FILE)]) == 0
     assert "NOT OF REAL ACCOUNTS: plan did not run on AWS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ([], 2, "stale verify: it read the accounts on"),
+        (["--days", "40"], 2, "40 are allowed"),
+        (["--days", "41"], 0, "Outcome: holds"),
+    ],
+)
+def test_a_verification_of_long_ago_is_stale(
+    here: Env, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
+) -> None:
+    for command, cloud in (("check", "no AWS"), ("plan", AWS), ("verify", AWS)):
+        leave(here, command, "holds", cloud)
+    record = here.build("verify") / "record.json"
+    then = datetime.combine(date.today() - timedelta(41), time(), UTC).isoformat()
+    record.write_text(json.dumps({**json.loads(record.read_text()), "started": then}))
+    assert main(["evidence", "staging", *options]) == status
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "gate", "verify"])
+def test_an_edit_after_the_env_was_read_is_one_while_it_ran(
+    here: Env, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The record has the inputs as they were before the first of them was read."""
+    file = here.root / TFVARS
+    before, read = project.digest(file), tfvars.read
+
+    def edited(folder: Path) -> Declared:
+        declared = read(folder)
+        edit(file, "drill_days             = 180", "drill_days             = 90")
+        return declared
+
+    monkeypatch.setattr(tfvars, "read", edited)
+    monkeypatch.setenv("CLOUD", "nowhere")  # ends all but check before anything else is read
+    main([command, "staging"])
+    folder = here.build("plan" if command == "gate" else command)
+    record = json.loads((folder / "record.json").read_text())
+    assert record["inputs"][str(TFVARS)] == before != project.digest(file)
+
+
+def test_apply_plans_nothing_that_was_edited_after_it_was_read(
+    here: Env, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def opened(*_: object) -> Iterator[Cloud]:
+        edit(here.root / TFVARS, "drill_days             = 180", "drill_days             = 90")
+        yield Cloud(AWS, "aws", {}, None)
+
+    monkeypatch.setattr("validator.cloud.opened", opened)
+    assert main(["apply", "staging"]) == 2
+    assert f"{TFVARS}: was changed while this ran" in capsys.readouterr().err
 
 
 def test_a_missing_terraform_is_told_as_not_there(
@@ -145,6 +209,8 @@ USAGE = [
     ("an output to check", ["--check", "e.zip", "--output", "o"], "not for --check"),
     ("an archive that is not there", ["--check", "nowhere.zip"], "nowhere.zip: is no file"),
     ("a folder", ["--check", "terraform"], "terraform: is no file"),
+    ("days to check", ["--check", "e.zip", "--days", "5"], "not for --check"),
+    ("an embedded AWS to check", ["--check", "e.zip", "--embedded"], "not for --check"),
     ("an env that is not there", ["nowhere"], "There is no env 'nowhere'"),
 ]
 
@@ -155,6 +221,14 @@ def test_bad_usage(
 ) -> None:
     assert main(["evidence", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["-1", "x", "1.5", "10000", "\u0663", ""])
+def test_days_that_are_none_are_refused(capsys: pytest.CaptureFixture[str], days: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["evidence", "staging", f"--days={days}"])
+    assert ended.value.code == 2
+    assert "must be 0 to 9999 days" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -32,9 +32,9 @@ VALIDATOR = jsonschema.Draft202012Validator(
 )
 
 
-def collected(env: Env) -> Evidence:
+def collected(env: Env, *, embedded: bool = False) -> Evidence:
     tools = {"terraform": "1.11.4", "provider": "5.100.0", "checkov": None}
-    found = evidence.collect(env, TODAY, tools, ("a" * 40, True))
+    found = evidence.collect(env, TODAY, tools, ("a" * 40, True), embedded=embedded)
     VALIDATOR.validate(found.summary)
     return found
 
@@ -85,6 +85,29 @@ def test_what_is_not_surely_aws_is_not_of_real_accounts(env: Env, cloud: str) ->
     summary = collected(env).summary
     assert not summary["real_accounts"]
     assert not summary["commands"]["plan"]["real_accounts"]
+
+
+@pytest.mark.parametrize(
+    ("cloud", "verdict", "embedded", "outcome"),
+    [
+        pytest.param(AWS, "holds", False, Outcome.HOLDS, id="real"),
+        pytest.param(EMBEDDED, "holds", False, Outcome.UNKNOWN, id="embedded proves nothing"),
+        pytest.param(EMBEDDED, "holds", True, Outcome.HOLDS, id="embedded, where that is meant"),
+        pytest.param(EMBEDDED, "violated", False, Outcome.VIOLATED, id="what is violated there is"),
+        pytest.param(EMBEDDED, "unknown", True, Outcome.UNKNOWN, id="unknown stays unknown"),
+        pytest.param("no AWS", "holds", True, Outcome.UNKNOWN, id="of no AWS, which is not meant"),
+        pytest.param("the embedded AWS", "holds", True, Outcome.UNKNOWN, id="of no such embedded one"),
+    ],
+)  # fmt: skip
+def test_what_holds_on_no_real_account_counts_only_where_that_is_meant(
+    env: Env, cloud: str, verdict: str, embedded: bool, outcome: Outcome
+) -> None:
+    whole(env, cloud)
+    leave(env, "verify", verdict, cloud)
+    found = collected(env, embedded=embedded)
+    assert found.outcome is outcome
+    assert found.summary["embedded_accepted"] is embedded
+    assert found.summary["real_accounts"] is (cloud == AWS)
 
 
 def test_no_commit_is_said(env: Env) -> None:
@@ -198,7 +221,7 @@ def test_the_tests_own_writer_writes_the_same(made: tuple[bytes, str]) -> None:
 
 CHANGED: list[tuple[str, Callable[[dict[str, bytes]], object], str]] = [
     ("a verdict", lambda m: m.update({"plan/report.json": m["plan/report.json"].replace(b"holds", b"HOLDS")}), "plan/report.json: was changed"),
-    ("the summary", lambda m: m.update({"summary.json": m["summary.json"].replace(b"2026", b"2027")}), "summary.json: was changed"),
+    ("the summary", lambda m: m.update({"summary.json": m["summary.json"].replace(b"staging", b"prod")}), "summary.json: was changed"),
     ("a member is gone", lambda m: m.pop("verify/record.json"), "verify/record.json: is missing"),
     ("a member more", lambda m: m.update({"plan/more.json": b"{}"}), "plan/more.json: is not of this evidence"),
     ("an empty member", lambda m: m.update({"inputs.json": b""}), "inputs.json: was changed"),

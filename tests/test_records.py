@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from validator.errors import SourceError
 from validator.findings import Outcome
 from validator.records import Status
 
-TODAY = date(2026, 11, 28)
+TODAY = datetime.now(UTC).date()
+"""As the clock that records read."""
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def leave(
 
 
 def standing(env: project.Env, command: str = "check", today: date = TODAY) -> records.Standing:
-    return records.standing(env, command, env.inputs(), today)
+    return records.standing(env, command, env.inputs(), records.versions(), today)
 
 
 def test_a_run_of_the_inputs_as_they_are_is_current(env: project.Env) -> None:
@@ -141,6 +142,58 @@ def test_another_validator_makes_it_stale(
     assert "the validator itself" in standing(env).reasons[0]
 
 
+PROGRAMS: list[tuple[str, dict[str, str | None], str]] = [
+    ("another library", {"boto3": "0.1"}, ", and is 0.1 now"),
+    ("one that is gone", {"boto3": "not installed"}, ", and is not installed now"),
+    ("another Terraform", {"terraform": "1.12.0"}, "terraform was 1.11.4, and is 1.12.0 now"),
+    ("a Terraform that is not there", {"terraform": None}, "terraform was 1.11.4, and is not there now"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("now", "said"), [p[1:] for p in PROGRAMS], ids=[p[0] for p in PROGRAMS])
+def test_a_program_of_another_version_makes_it_stale_by_name(
+    env: project.Env, now: dict[str, str | None], said: str
+) -> None:
+    leave(env, "plan")
+    rewrite(lambda data: data["versions"].update(terraform="1.11.4"))(env.build("plan"))
+    as_then = {**records.versions(), "terraform": "1.11.4"}
+    versions = (as_then, {**as_then, **now}, {**as_then, "checkov": "3"})
+    same, other, more = (
+        records.standing(env, "plan", env.inputs(), each, TODAY) for each in versions
+    )
+    assert (same.status, more.status, other.status) == (
+        Status.CURRENT, Status.CURRENT, Status.STALE,
+    )  # fmt: skip
+    (reason,) = other.reasons
+    assert next(iter(now)) in reason and said in reason
+
+
+@pytest.mark.parametrize(
+    ("command", "age", "days", "status"),
+    [
+        pytest.param("verify", 30, 30, Status.CURRENT, id="as old as it may be"),
+        pytest.param("verify", 31, 30, Status.STALE, id="a day older"),
+        pytest.param("plan", 31, 30, Status.STALE, id="a plan reads the accounts too"),
+        pytest.param("check", 9999, 30, Status.CURRENT, id="a check reads the code alone"),
+        pytest.param("verify", 3, 2, Status.STALE, id="fewer days are allowed"),
+        pytest.param("verify", 31, 90, Status.CURRENT, id="more days are allowed"),
+        pytest.param("verify", -1, 30, Status.CURRENT, id="the next day, in UTC"),
+        pytest.param("verify", -2, 30, Status.STALE, id="yet to come"),
+    ],
+)
+def test_what_was_read_in_the_accounts_gets_old(
+    env: project.Env, command: str, age: int, days: int, status: Status
+) -> None:
+    leave(env, command)
+    began = datetime.now(UTC) - timedelta(age)
+    rewrite(lambda data: data.update(started=began.isoformat()))(env.build(command))
+    found = records.standing(
+        env, command, env.inputs(), records.versions(), datetime.now(UTC).date(), days
+    )
+    assert found.status is status
+    assert all(f"it read the accounts on {began.date()}" in each for each in found.reasons)
+
+
 @pytest.mark.parametrize(
     ("days", "status"), [(-1, Status.STALE), (0, Status.CURRENT), (None, Status.CURRENT)]
 )
@@ -183,6 +236,9 @@ SPOILT: list[tuple[str, Callable[[Path], object], Status, str]] = [
     ("a list", lambda f: (f / "record.json").write_text("[]"), Status.BROKEN, "is no record"),
     ("one key more", rewrite(lambda d: d.update(more=1)), Status.BROKEN, "is no record"),
     ("inputs that are no texts", rewrite(lambda d: d.update(inputs={"a": 1})), Status.BROKEN, "is no record"),
+    ("a time that is none", rewrite(lambda d: d.update(started="yesterday")), Status.BROKEN, "is no record"),
+    ("a time of no zone", rewrite(lambda d: d.update(started="2026-11-28T12:00:00")), Status.BROKEN, "is no record"),
+    ("a time before all times", rewrite(lambda d: d.update(started="0001-01-01T00:00:00+14:00")), Status.BROKEN, "is no record"),
     ("a version to come", rewrite(lambda d: d.update(schema_version=2)), Status.BROKEN, "is no record"),
     ("another env's record", rewrite(lambda d: d.update(env="prod")), Status.BROKEN, "check prod"),
     ("another command's record", rewrite(lambda d: d.update(command="plan")), Status.BROKEN, "plan staging"),

@@ -42,6 +42,7 @@ MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 
 _NO_CLOUD = "no AWS"
+_EMBEDDED_CLOUD = re.compile(r"the embedded AWS \(.+\)")
 _REAL_CLOUD = re.compile(r"AWS as account [0-9]{12}")
 _NAME = re.compile(r"(?:[a-z]{1,20}/)?[a-z]{1,20}(?:\.[a-z]{1,20}){1,2}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -78,30 +79,39 @@ def collect(
     today: date,
     tools: Mapping[str, str | None],
     revision: tuple[str, bool] | Unknown,
+    *,
+    days: int = records.DAYS,
+    embedded: bool = False,
 ) -> Evidence:
     """The evidence on an env as it stands.
 
     `tools` are versions of outside programs, None where one is not there; `revision` is the commit,
-    and whether the checkout differs from it. Raises OSError for an input that cannot be read.
+    and whether the checkout differs from it. What read the accounts more than `days` days ago is stale.
+    What holds on an embedded AWS counts only if `embedded`. Raises OSError for an input that cannot be
+    read.
     """
-    inputs = env.inputs()
-    standings = [records.standing(env, each, inputs, today) for each in records.COMMANDS]
+    inputs, versions = env.inputs(), {**records.versions(), **tools}
+    standings = [
+        records.standing(env, each, inputs, versions, today, days) for each in records.COMMANDS
+    ]
     in_force = waivers.read(
         env.directory / waivers.FILE_NAME, today, {each.name for each in INVARIANTS}
     )
-    outcome = _outcome(standings)
+    outcome = _outcome(standings, embedded)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "env": env.name,
         "day": today.isoformat(),
         "outcome": outcome.value,
         "real_accounts": all(_on_real_accounts(each) for each in standings),
+        "embedded_accepted": embedded,
+        "days": days,
         "commands": {each.command: _told(each) for each in standings},
         "validator_sha256": records.own_digest(),
         "git": {"revision": None, "differs": None, "reason": revision.reason}
         if isinstance(revision, Unknown)
         else {"revision": revision[0], "differs": revision[1], "reason": None},
-        "versions": {**records.versions(), **tools},
+        "versions": versions,
     }
     members = {
         SUMMARY: _json(summary),
@@ -170,15 +180,32 @@ def check(content: bytes, where: str, manifest_hash: str | None) -> Checked:
     return Checked(found, summary, tuple(problems))
 
 
-def _outcome(standings: list[Standing]) -> Outcome:
-    """As of a verdict: violated if a current report is, else unknown if one is or is not current."""
-    outcomes = {
-        Outcome(each.record.verdict)
-        if each.status is Status.CURRENT and each.record is not None and each.record.verdict
-        else Outcome.UNKNOWN
-        for each in standings
-    }
+def _outcome(standings: list[Standing], embedded: bool) -> Outcome:
+    """As of a verdict: violated if a current report is, else unknown if one is or proves nothing."""
+    outcomes = {_counted(each, embedded) for each in standings}
     return next(o for o in (Outcome.VIOLATED, Outcome.UNKNOWN, Outcome.HOLDS) if o in outcomes)
+
+
+def _counted(standing: Standing, embedded: bool) -> Outcome:
+    """How one command's last run counts: what holds proves it of its own AWS alone."""
+    record = standing.record
+    if standing.status is not Status.CURRENT or record is None or record.verdict is None:
+        return Outcome.UNKNOWN
+    outcome = Outcome(record.verdict)
+    if outcome is Outcome.HOLDS and not (
+        _on_real_accounts(standing) or (embedded and _on_embedded(standing))
+    ):
+        return Outcome.UNKNOWN
+    return outcome
+
+
+def _on_embedded(standing: Standing) -> bool:
+    cloud = None if standing.record is None else standing.record.cloud
+    return (
+        standing.command != "check"
+        and cloud is not None
+        and _EMBEDDED_CLOUD.fullmatch(cloud) is not None
+    )
 
 
 def _on_real_accounts(standing: Standing) -> bool:

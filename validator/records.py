@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -28,10 +28,14 @@ COMMANDS = ("check", "plan", "verify")
 FILE = "record.json"
 SCHEMA_VERSION = 1
 
+DAYS = 30
+"""Days for which what a run read in the accounts is taken to be so; `evidence --days` says otherwise."""
+
 LARGEST = 64 * 1024 * 1024
 """Bytes above which a report or a record is not read."""
 
 _REPORT = "report.json"
+_READ_ACCOUNTS = ("plan", "verify")
 _LIBRARIES = (
     "boto3",
     "botocore",
@@ -139,8 +143,19 @@ def seal(env: Env, command: str, verdict: Outcome, cloud: str) -> None:
     _keep(env, sealed)
 
 
-def standing(env: Env, command: str, inputs: Mapping[str, str], today: date) -> Standing:
-    """How the command's last run stands to `inputs`, which are the env's as they are now."""
+def standing(
+    env: Env,
+    command: str,
+    inputs: Mapping[str, str],
+    versions: Mapping[str, str | None],
+    today: date,
+    days: int = DAYS,
+) -> Standing:
+    """How the command's last run stands to the env's `inputs` and the programs' `versions` as they are.
+
+    A run that read the accounts more than `days` days before `today` is stale. A version is None where
+    the program is not there.
+    """
     folder = env.build(command)
     again = f"run `validator {command} {env.name}`"
     if not (folder / FILE).exists():
@@ -161,8 +176,12 @@ def standing(env: Env, command: str, inputs: Mapping[str, str], today: date) -> 
         report = _report(files, record)
     except (OSError, ValueError) as error:
         return Standing(command, Status.BROKEN, (f"{error}; {again}",))
-    found = dict.fromkeys(_stale(record, report, inputs, today))
-    reasons = tuple(f"{each}; {again}" for each in found)
+    found = (
+        *_stale(record, inputs, versions),
+        *_waivers_ended(report, today),
+        *_too_old(record, today, days),
+    )
+    reasons = tuple(f"{each}; {again}" for each in dict.fromkeys(found))
     status = Status.STALE if reasons else Status.CURRENT
     return Standing(command, status, reasons, record, report, files)
 
@@ -254,6 +273,7 @@ def _decoded(content: bytes) -> Record:
         and all(data[name] is None or isinstance(data[name], str) for name in perhaps)
         and all(_is_texts(data[name]) for name in ("inputs", "versions"))
         and (data["reports"] is None or _is_texts(data["reports"]))
+        and _is_in_utc(data["started"])
         and isinstance(data["process"], int)
         and isinstance(data["changed"], list)
         and all(isinstance(each, str) for each in data["changed"])
@@ -261,6 +281,13 @@ def _decoded(content: bytes) -> Record:
     if not good:
         raise ValueError(f"{FILE} is no record")
     return Record(**{**data, "changed": tuple(data["changed"])})
+
+
+def _is_in_utc(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        return False
 
 
 def _is_texts(value: object) -> bool:
@@ -307,14 +334,36 @@ def _report(files: Mapping[str, bytes], record: Record) -> Json:
     return decoded
 
 
-def _stale(record: Record, report: Json, inputs: Mapping[str, str], today: date) -> Iterator[str]:
-    """Why a run tells nothing of `inputs` on this day; nothing if it does."""
+def _stale(
+    record: Record, inputs: Mapping[str, str], versions: Mapping[str, str | None]
+) -> Iterator[str]:
+    """Each input and program that is not what it was when the run began."""
     for change in record.changed:
         yield f"{change} while it ran"
     for change in differing(record.inputs, inputs):
         yield f"{change} since"
     if record.validator != own_digest():
         yield "the validator itself was changed since"
+    for name, then in sorted(record.versions.items()):
+        now = versions.get(name)
+        if now != then:
+            yield f"{name} was {then}, and is {now or 'not there'} now"
+
+
+def _too_old(record: Record, today: date, days: int) -> Iterator[str]:
+    """Why what a run read in the accounts is not taken to be so any more; nothing if it is."""
+    if record.command not in _READ_ACCOUNTS:
+        return
+    began = datetime.fromisoformat(record.started).date()
+    age = (today - began).days
+    if age > days:
+        yield f"it read the accounts on {began}, {age} days ago, and {days} are allowed"
+    elif age < -1:  # the day in UTC may be the next one already
+        yield f"it read the accounts on {began}, which is yet to come"
+
+
+def _waivers_ended(report: Json, today: date) -> Iterator[str]:
+    """Each waiver that a run counted on and that has ended."""
     for finding in report["findings"]:
         waived = finding["waived"]
         if waived and waived["expires"] and date.fromisoformat(waived["expires"]) < today:

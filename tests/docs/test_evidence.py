@@ -32,7 +32,9 @@ def test_every_member_is_explained(tmp_path: Path) -> None:
     assert set(records.COMMANDS) == {each.strip("/") for each in named if each.endswith("/")}
 
 
-@pytest.mark.parametrize("option", ["--check", "--manifest-hash", "--output", "--format"])
+@pytest.mark.parametrize(
+    "option", ["--check", "--manifest-hash", "--output", "--format", "--days", "--embedded"]
+)
 def test_every_option_is_explained(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert option in PAGE
     with pytest.raises(SystemExit):

@@ -95,6 +95,63 @@ def changed(path: tuple[Any, ...], value: object) -> dict[str, Any]:
     return base  # type: ignore[no-any-return]
 
 
+EMBEDDED, SERVING = "the embedded AWS (started for this command)", "the embedded AWS (serving at u)"
+REAL, OTHER = "AWS as account 111122223333", "AWS as account 444455556666"
+
+
+def on(view: str, cloud: str, identity: str | None) -> dict[str, Any]:
+    return {**copy.deepcopy(HEAD), "view": view, "cloud": cloud, "cloud_identity": identity}
+
+
+@pytest.mark.parametrize(
+    ("view", "before", "now", "said"),
+    [
+        pytest.param("live", (REAL, "aws"), (REAL, "aws"), REAL, id="the same accounts"),
+        pytest.param("plan", (REAL, "aws"), (REAL, "aws"), REAL, id="plans of the same accounts"),
+        pytest.param("plan", (EMBEDDED, "embedded 1"), (EMBEDDED, "embedded 2"), "another embedded AWS", id="plans, each on an AWS of its own"),
+        pytest.param("plan", (EMBEDDED, "embedded 1"), (SERVING, "embedded 2"), "another embedded AWS", id="plans on two kinds of embedded AWS"),
+        pytest.param("plan", (SERVING, "embedded 1"), (SERVING, "embedded 1"), "the same embedded AWS", id="plans on one that serves"),
+        pytest.param("live", (SERVING, "embedded 1"), (SERVING, "embedded 1"), "the same embedded AWS", id="one that serves, read twice"),
+        pytest.param("code", (EMBEDDED, None), (REAL, None), None, id="code is on no AWS"),
+    ],
+)  # fmt: skip
+def test_runs_on_the_same_aws_are_compared_and_it_is_named(
+    view: str, before: tuple[str, str], now: tuple[str, str], said: str | None
+) -> None:
+    compared = compare(on(view, *now), on(view, *before))
+    assert isinstance(compared, Comparison)
+    assert compared.aws == said
+
+
+@pytest.mark.parametrize(
+    ("view", "before", "now", "said"),
+    [
+        pytest.param("live", (EMBEDDED, "embedded 1"), (REAL, "aws"), EMBEDDED, id="embedded, then real"),
+        pytest.param("live", (REAL, "aws"), (EMBEDDED, "embedded 1"), REAL, id="real, then embedded"),
+        pytest.param("plan", (EMBEDDED, "embedded 1"), (REAL, "aws"), EMBEDDED, id="a plan on an embedded one, then on the real one"),
+        pytest.param("live", (OTHER, "aws"), (REAL, "aws"), OTHER, id="as another account"),
+        pytest.param("plan", (OTHER, "aws"), (REAL, "aws"), OTHER, id="a plan as another account"),
+        pytest.param("live", (SERVING, "embedded 1"), (SERVING, "embedded 2"), "another embedded AWS", id="one that was started again at the same address"),
+        pytest.param("live", (EMBEDDED, "embedded 1"), (EMBEDDED, "embedded 2"), "another embedded AWS", id="each on an AWS of its own"),
+        pytest.param("live", (EMBEDDED, None), (EMBEDDED, None), "another embedded AWS", id="which ones is not known"),
+        pytest.param("live", ("no AWS", None), (REAL, "aws"), "no AWS", id="on none"),
+    ],
+)  # fmt: skip
+def test_runs_on_two_awss_are_not_compared(
+    view: str, before: tuple[str, str], now: tuple[str, str], said: str
+) -> None:
+    compared = compare(on(view, *now), on(view, *before))
+    assert isinstance(compared, Unknown)
+    assert compared.reason.startswith("it is of another ") and said in compared.reason
+
+
+def test_a_report_that_names_no_embedded_aws_is_of_another() -> None:
+    """One of an earlier validator."""
+    before = on("live", EMBEDDED, None)
+    del before["cloud_identity"]
+    assert isinstance(compare(on("live", EMBEDDED, "embedded 1"), before), Unknown)
+
+
 ROW = ("capacity", "accounts", 0)
 
 
@@ -106,6 +163,8 @@ ROW = ("capacity", "accounts", 0)
         pytest.param(changed(("env",), "prod"), id="another env"),
         pytest.param(changed(("command",), "check"), id="another command"),
         pytest.param(changed(("view",), "code"), id="another view"),
+        pytest.param(changed(("cloud",), 7), id="an AWS that is a number"),
+        pytest.param(changed(("cloud",), "AWS as account 111122223333"), id="another AWS"),
         pytest.param(changed(("findings",), None), id="no findings"),
         pytest.param(changed(("findings", 0), "x"), id="a finding that is none"),
         pytest.param(changed(("findings", 0, "outcome"), "fine"), id="an outcome that is none"),

@@ -2,12 +2,13 @@
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from validator import project
 from validator.commands import Commands, bootstrap, envs, judging, plan, reporting
 from validator.errors import UsageError
 from validator.findings import Outcome
+from validator.model import Unknown
 from validator.project import Env
 from validator.sources.tfvars import Declared
 
@@ -34,9 +35,10 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     arguments.explain = False
     env, declared = envs.find(arguments.env)
-    refused = judging.refused(env, declared, arguments)
-    if refused is not None:
-        return refused
+    accounts = judging.account_verdict(env, declared)
+    if accounts.outcome is not Outcome.HOLDS:
+        before = _begun(env, declared)
+        return judging.refused(env, declared, accounts, arguments, before)
     with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
         saved = env.saved_plan()
         if saved is not None and _is_of_a_gone_emulator(saved, aws):
@@ -44,8 +46,10 @@ def _apply(arguments: argparse.Namespace) -> int:
             saved = None
         if saved is None:
             reporting.say(f"There is no saved plan of env {env.name}; making one.")
+            before = _begun(env, declared)
             status = reporting.report(
-                [reporting.rendered(plan.planned(env, declared, aws, arguments))], arguments
+                [reporting.rendered(plan.planned(env, declared, aws, arguments, before))],
+                arguments,
             )
             saved = env.saved_plan()
             if status != 0 or saved is None:
@@ -75,6 +79,17 @@ def applied(env: Env, declared: Declared, aws: "Cloud") -> None:
         finally:
             # However it ended, the state is no longer the one that was planned on.
             env.forget("plan")
+
+
+def _begun(env: Env, declared: Declared) -> dict[str, Any] | Unknown:
+    """As `reporting.begun` of `plan`, for what was `declared` before there was need of a plan.
+
+    Raises UsageError if the env declares something else by now.
+    """
+    before = reporting.begun(env, "plan")
+    if envs.read(env) != declared:
+        raise UsageError(f"{declared.file}: was changed while this ran. Run it again.")
+    return before
 
 
 def _is_of_a_gone_emulator(saved: project.SavedPlan, aws: "Cloud") -> bool:

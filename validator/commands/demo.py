@@ -5,7 +5,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from validator.commands import Commands, apply, envs, extend, plan, verify
+from validator.commands import Commands, apply, envs, extend, plan, reporting, verify
 from validator.commands.deploy import teller
 from validator.errors import ToolError, UsageError
 from validator.project import Env
@@ -51,10 +51,19 @@ def _demo(arguments: argparse.Namespace) -> int:
 
         def verified() -> Run:
             estate, verdict, notes = verify.verified(env, declared, aws, options)
-            return Run("verify", env.name, aws.label, estate, verdict, notes, env.root)
+            return Run(
+                "verify",
+                env.name,
+                aws.label,
+                estate,
+                verdict,
+                notes,
+                env.root,
+                identity=aws.identity,
+            )
 
         commands = demo.Commands(
-            plan=lambda: plan.planned(env, declared, aws, options),
+            plan=lambda: plan.planned(env, declared, aws, options, reporting.begun(env, "plan")),
             apply=lambda: apply.applied(env, declared, aws),
             deploy=lambda: _deployed_in_demo(env, declared, aws),
             extend=lambda: shown(extend.extended(env, declared, aws, Selection(), options)),

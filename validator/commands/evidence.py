@@ -8,7 +8,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from validator import project
+from validator import project, records
 from validator.commands import Commands, reporting
 from validator.errors import SourceError, ToolError, UsageError
 from validator.findings import EXIT_STATUS, Outcome
@@ -30,6 +30,17 @@ def register(command: Commands) -> None:
         "--output", metavar="FILE", type=Path, help="write the archive there, not under build/"
     )
     evidence.add_argument(
+        "--days",
+        metavar="N",
+        type=_days,
+        help="take what plan and verify read in the accounts for N days, not 30, to be so",
+    )
+    evidence.add_argument(
+        "--embedded",
+        action="store_true",
+        help="let what holds on the embedded AWS count, which proves nothing of real accounts",
+    )
+    evidence.add_argument(
         "--format", choices=("text", "json"), default="text", help="format of what is printed"
     )
 
@@ -41,6 +52,10 @@ def _evidence(arguments: argparse.Namespace) -> int:
     if arguments.check is not None:
         if arguments.output is not None:
             raise UsageError("--output is for evidence that is made, not for --check.")
+        if arguments.days is not None or arguments.embedded:
+            raise UsageError(
+                "--days and --embedded are for evidence that is made, not for --check."
+            )
         return _check(arguments)
     if arguments.manifest_hash is not None:
         raise UsageError("--manifest-hash goes with --check.")
@@ -63,7 +78,14 @@ def _make(arguments: argparse.Namespace) -> int:
     except ToolError as error:
         reporting.say(f"{error}")
         tools["terraform"] = None
-    found = evidence.collect(env, date.today(), tools, git.state(env.root))
+    found = evidence.collect(
+        env,
+        date.today(),
+        tools,
+        git.state(env.root),
+        days=records.DAYS if arguments.days is None else arguments.days,
+        embedded=arguments.embedded,
+    )
     archive, manifest_hash = evidence.packed(found.members)
     file = arguments.output or env.build("evidence") / _FILE
     project.write(file, archive)
@@ -108,6 +130,12 @@ def _check(arguments: argparse.Namespace) -> int:
             )
         )
     return EXIT_STATUS[Outcome.VIOLATED if checked.problems else Outcome.HOLDS]
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be 0 to 9999 days")
+    return int(text)
 
 
 def _print(value: object) -> None:

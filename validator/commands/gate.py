@@ -3,11 +3,11 @@
 import argparse
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from validator.commands import Commands, envs, judging, plan, reporting
 from validator.findings import Finding, Outcome, Verdict
-from validator.model import Estate
+from validator.model import Estate, Unknown
 from validator.project import Env
 from validator.reports import Run
 from validator.sources import code
@@ -39,12 +39,19 @@ def _gated(env: Env, arguments: argparse.Namespace) -> Run:
     from validator import cloud
 
     before = reporting.begun(env, "gate")
+    before_plan = reporting.begun(env, "plan")
     declared = envs.read(env)
     with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
-        return replace(_gated_on(aws, env, declared, arguments), before=before)
+        return replace(_gated_on(aws, env, declared, arguments, before_plan), before=before)
 
 
-def _gated_on(aws: "Cloud", env: Env, declared: Declared, arguments: argparse.Namespace) -> Run:
+def _gated_on(
+    aws: "Cloud",
+    env: Env,
+    declared: Declared,
+    arguments: argparse.Namespace,
+    before: dict[str, Any] | Unknown,
+) -> Run:
     """What the plan of an env says, and what only its code or form says."""
     estate = code.read(env.directory, declared, env.name)
     checked = judging.judged(env, estate)
@@ -52,7 +59,7 @@ def _gated_on(aws: "Cloud", env: Env, declared: Declared, arguments: argparse.Na
     form = at.form(env.root / "terraform")
     if judging.account_verdict(env, declared).outcome is not Outcome.HOLDS:
         return _gate_run(env, aws, estate, (*checked.findings, *form), arguments)
-    planned = plan.planned(env, declared, aws, arguments)
+    planned = plan.planned(env, declared, aws, arguments, before)
     said = {(f.invariant, f.subject, f.outcome) for f in planned.verdict.findings}
     only_code = [
         f
@@ -80,4 +87,5 @@ def _gate_run(
         notes=notes,
         root=env.root,
         base=judging.base_report(env, arguments.base, with_checkov=True),
+        identity=aws.identity,
     )

@@ -60,12 +60,17 @@ def account_verdict(env: Env, declared: Declared) -> Verdict:
     return judge(estate, account_invariants.DECLARED)
 
 
-def refused(env: Env, declared: Declared, arguments: argparse.Namespace) -> int | None:
-    """The status of a report on account ids that no Terraform run should see, None if they hold."""
-    verdict = account_verdict(env, declared)
-    if verdict.outcome is Outcome.HOLDS:
-        return None
-    before = reporting.begun(env, "plan")
+def refused(
+    env: Env,
+    declared: Declared,
+    verdict: Verdict,
+    arguments: argparse.Namespace,
+    before: dict[str, Any] | Unknown,
+) -> int:
+    """The status of a report on account ids that no Terraform run should see.
+
+    `before` is as of `planned`.
+    """
     estate = tfvars.estate(declared, env.name, "code", lambda account: account)
     note = "Terraform was not run: the declared accounts must be right first."
     run = Run(

@@ -4,12 +4,13 @@ import argparse
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from validator import project, records
 from validator.commands import Commands, envs, judging, reporting
 from validator.errors import ValidatorError
-from validator.findings import Finding
+from validator.findings import Finding, Outcome
 from validator.model import Estate, Unknown
 from validator.project import Env
 from validator.reports import Run
@@ -36,22 +37,32 @@ def _plan(arguments: argparse.Namespace) -> int:
     """`plan`: status of the verdict on what Terraform would make."""
     from validator import cloud
 
-    env, declared = envs.find(arguments.env)
-    refused = judging.refused(env, declared, arguments)
-    if refused is not None:
-        return refused
+    env = project.find(arguments.env, Path.cwd())
+    before = reporting.begun(env, "plan")
+    declared = envs.read(env)
+    accounts = judging.account_verdict(env, declared)
+    if accounts.outcome is not Outcome.HOLDS:
+        return judging.refused(env, declared, accounts, arguments, before)
     with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
         return reporting.report(
-            [reporting.rendered(planned(env, declared, aws, arguments))], arguments
+            [reporting.rendered(planned(env, declared, aws, arguments, before))], arguments
         )
 
 
-def planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Namespace) -> Run:
-    """The run of `plan`, which is saved for `apply`."""
+def planned(
+    env: Env,
+    declared: Declared,
+    aws: "Cloud",
+    arguments: argparse.Namespace,
+    before: dict[str, Any] | Unknown,
+) -> Run:
+    """The run of `plan`, which is saved for `apply`.
+
+    `before` is what `reporting.begun` gave before anything of the env was read.
+    """
     from validator.reports.progress import Progress
     from validator.sources import plan as plan_source
 
-    before = reporting.begun(env, "plan")
     with Progress(f"plan {env.name}") as progress, ThreadPoolExecutor(1) as beside:
         # checkov reads the code while Terraform plans.
         scanned = None if arguments.skip_checkov else beside.submit(judging.scan_code, env)
@@ -71,7 +82,15 @@ def planned(env: Env, declared: Declared, aws: "Cloud", arguments: argparse.Name
     verdict = judging.judged(env, estate, more, arguments.accept)
     notes += judging.notes_on(verdict, env, declared, arguments)
     run = Run(
-        "plan", env.name, aws.label, estate, verdict, notes=notes, root=env.root, before=before
+        "plan",
+        env.name,
+        aws.label,
+        estate,
+        verdict,
+        notes=notes,
+        root=env.root,
+        before=before,
+        identity=aws.identity,
     )
     env.save_plan(run.verdict.outcome, aws.identity)
     return run

@@ -4,9 +4,10 @@ import argparse
 import os
 import time
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from validator import history, waivers
+from validator import history, project, waivers
 from validator.commands import Commands, envs, judging, reporting
 from validator.findings import Verdict
 from validator.model import Estate
@@ -53,8 +54,9 @@ def _verify(arguments: argparse.Namespace) -> int:
     from validator import cloud
     from validator.reports.watching import Watching, watch
 
-    env, declared = envs.find(arguments.env)
+    env = project.find(arguments.env, Path.cwd())
     before = reporting.begun(env, "verify")
+    declared = envs.read(env)
     screen = Watching(f"verify {env.name}", arguments.watch or 0)
     try:
         with cloud.opened(os.environ.get("CLOUD"), envs.account_ids(declared), env.root) as aws:
@@ -70,6 +72,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                     notes=(*notes, *waivers.warnings(verdict, date.today())),
                     root=env.root,
                     before=before,
+                    identity=aws.identity,
                 )
 
             if arguments.watch is None:

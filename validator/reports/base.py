@@ -30,7 +30,8 @@ class Comparison:
 
     `new` and `unchanged` are findings of this run that count against it; what was unknown and is now
     violated is new. `fixed` hold now;
-    `gone` were violated or unknown, and are not judged any more. `capacity` are sentences.
+    `gone` were violated or unknown, and are not judged any more. `capacity` are sentences. `aws` is on
+    which AWS the base was, in words; None where neither needed one.
     """
 
     new: tuple[Json, ...]
@@ -38,6 +39,7 @@ class Comparison:
     fixed: tuple[Name, ...]
     gone: tuple[Name, ...]
     capacity: tuple[str, ...]
+    aws: str | None = None
 
 
 def read(file: Path) -> Json | Unknown:
@@ -70,8 +72,11 @@ def compare(data: Json, base: Json | Unknown) -> Comparison | Unknown:
         for name in () if of_gate else ("command", "view"):
             if base[name] != data[name]:
                 return Unknown(f"its {name} is {base[name]!r}, not {data[name]!r}")
+        aws = None if of_gate else _aws(data, base)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         return Unknown(f"it is not a report of version {SCHEMA_VERSION} ({error})")
+    if isinstance(aws, Unknown):
+        return aws
     before, after = _states(base), _states(data)
     new: list[Json] = []
     unchanged: list[Json] = []
@@ -87,11 +92,40 @@ def compare(data: Json, base: Json | Unknown) -> Comparison | Unknown:
         fixed=tuple(sorted(name for name in bad if after.get(name) == Outcome.HOLDS)),
         gone=tuple(sorted(bad - after.keys())),
         capacity=tuple(_deltas(_rows(base), _rows(data))),
+        aws=aws,
     )
+
+
+def _aws(data: Json, base: Json) -> str | None | Unknown:
+    """On which AWS the base was, in words; Unknown if what was read there says nothing of this run's.
+
+    Accounts are compared with the same accounts alone. Plans are compared on any two embedded AWSs
+    too: each command may start its own, and it is the code that changes between them.
+    """
+    if data["view"] == "code":
+        return None
+    before, now = (_embedded(each["cloud"]) for each in (base, data))
+    if before != now or not (now or base["cloud"] == data["cloud"]):
+        return Unknown(f"it is of another AWS: {base['cloud']}, not {data['cloud']}")
+    if not now:
+        return str(data["cloud"])
+    identity = data["cloud_identity"]
+    if identity is not None and base.get("cloud_identity") == identity:
+        return "the same embedded AWS"
+    if data["view"] == "live":
+        return Unknown(
+            "it is of another embedded AWS, and tells nothing of the accounts of this one"
+        )
+    return "another embedded AWS"
+
+
+def _embedded(cloud: str) -> bool:
+    return cloud.startswith("the embedded AWS")
 
 
 def _check(base: Json) -> None:
     """Raises TypeError, ValueError or KeyError unless all that is compared is of its type."""
+    _check_texts(base["cloud"])
     for finding in base["findings"]:
         _check_texts(finding["invariant"], finding["subject"])
         Outcome(finding["outcome"])

@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 class Run:
     """One command's run: what it judged, on which AWS, and how it came out.
 
+    `identity` tells two embedded AWSs apart, which `cloud` does not; None where there was no AWS.
     `root` is the checkout, which no report names. `today` is the day that waivers' days are counted
     from. `base` is the decoded JSON report of the base branch, unchecked, or why there is none;
     None compares with nothing. `before` is the same of the last run of this command on this env. `docs`
@@ -45,6 +46,7 @@ class Run:
     base: Json | Unknown | None = None
     before: Json | Unknown | None = None
     docs: str | None = None
+    identity: str | None = None
 
     @functools.cached_property
     def document(self) -> Json:
@@ -72,6 +74,7 @@ def _document(run: Run) -> Json:
         "view": run.estate.view,
         "where": run.estate.where,
         "cloud": run.cloud,
+        "cloud_identity": run.identity,
         "verdict": run.verdict.outcome.value,
         "counts": {**counts, "waived": waived},
         "capacity": capacity(run.estate),

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 _EXPLAIN = {
     "holds": "every report holds, and is of the inputs as they are",
     "violated": "a report of the inputs as they are is violated",
-    "unknown": "something could not be known, or a report is not of the inputs as they are",
+    "unknown": "something could not be known, or a report is not current, or not of real accounts",
 }
 NOT_SIGNED = (
     "Evidence is not signed. Without --manifest-hash this proves only that its parts belong together, "
@@ -21,6 +21,8 @@ NOT_SIGNED = (
 def to_text(summary: Json, file: str, manifest_hash: str) -> str:
     """The summary of evidence just made, with where it is and the digest to keep."""
     lines = _told(summary)
+    if loud(summary) and not summary["embedded_accepted"]:
+        lines.append("To let what holds on the embedded AWS count, say --embedded.")
     lines += [f"Archive: {file}", f"Manifest SHA-256: {manifest_hash}"]
     lines.append(
         "Keep that digest where the archive's keeper cannot change it: nothing else signs it."

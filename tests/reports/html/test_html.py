@@ -235,7 +235,7 @@ def test_a_run_with_none_before_it_says_nothing_of_changes() -> None:
 
 def test_what_changed_since_the_last_run_is_named() -> None:
     changed = part(page(runs.run(before=runs.base())), "changed").text
-    assert "Against the last run: 1 new, 4 as before, 1 that hold now, 1 no longer judged." in changed  # fmt: skip
+    assert "Against the last run, which was on another embedded AWS: 1 new, 4 as before, 1 that hold now, 1 no longer judged." in changed  # fmt: skip
     assert "account-replicates-within-quota of staging-1 (violated)" in changed
     assert "staging-1 us-west-2: 262 → 305 of 300" in changed
 
@@ -249,6 +249,8 @@ BEFORE: list[tuple[str, Any]] = [
     ("empty", {}),
     ("another version", spoilt(schema_version=2)),
     ("another env", spoilt(env="prod")),
+    ("another AWS", spoilt(cloud="AWS as account 111122223333")),
+    ("another AWS with a hostile name", spoilt(cloud="<script>alert(1)</script>" * 1000)),
     ("another view", spoilt(view="live")),
     ("findings that are none", spoilt(findings=[None])),
     ("findings that are no list", spoilt(findings=7)),

@@ -285,7 +285,8 @@ def compared(result: base.Comparison | Unknown, earlier: str) -> Html:
         f"{len(result.new)} new, {len(result.unchanged)} as before, {len(result.fixed)} that hold now, "
         f"{len(result.gone)} no longer judged."
     )
-    parts = [tag("p", f"Against {earlier}: ", tag("strong", counts))]
+    which = "" if result.aws is None else f", which was on {clipped(result.aws, 100)}"
+    parts = [tag("p", f"Against {earlier}{which}: ", tag("strong", counts))]
     lists = (
         ("New", [f"{each['invariant']} of {each['subject']} ({each['outcome']})" for each in result.new]),
         ("Hold now", [f"{invariant} of {subject}" for invariant, subject in result.fixed]),
