@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, STAGING, TARGET
+from tests.conftest import ORCHESTRATION, ROOT, STAGING, TARGET
 from validator.cli import main
 from validator.sources import tfvars
 
@@ -99,6 +99,20 @@ def test_an_earlier_report_does_not_pass_for_one_that_failed(here: Path) -> None
         pytest.param(
             ["prod", "--servers", "899"], "declares 900 already", id="fewer than declared"
         ),
+        pytest.param(
+            ["staging", "--servers", "600", "--staging", ORCHESTRATION],
+            "is the orchestration account of env staging",
+            id="another account of the env",
+        ),
+        pytest.param(
+            ["staging", "--servers", "600", "--staging", TARGET],
+            "is the target account of env staging",
+            id="the env's target",
+        ),
+        pytest.param(
+            ["prod", "--servers", "999", "--fewer"], "--fewer goes", id="fewer of a count"
+        ),
+        pytest.param(["--inventory", "x", "--fewer"], "--fewer goes", id="fewer of no env"),
         pytest.param(["nowhere", "--servers", "1"], "no env 'nowhere'", id="no such env"),
         pytest.param(["--inventory", "none.csv"], "cannot be read", id="no such file"),
     ],
@@ -150,7 +164,8 @@ def test_an_env_needs_more_accounts(here: Path) -> None:
 @pytest.mark.slow
 def test_an_env_is_written_and_the_payloads_left(here: Path) -> None:
     file = inventory(here, range(500))
-    assert main(["size", "staging", "--inventory", file, "--write"]) == 0
+    assert main(["size", "staging", "--inventory", file, "--fewer", "--write"]) == 0
+    assert "staging-1 gets 200 servers; 300 are declared" in report(here, "staging")["notes"][0]
     values = tfvars.read(here / "terraform/envs/staging").values
     assert (values["target"]["servers"], values["staging_accounts"]["staging-1"]["servers"]) == (
         300,
@@ -203,21 +218,78 @@ def test_instances_that_the_env_lists_stay_where_they_are(
     file.write_text(
         head + "staging-1 = {" + tail.replace("instances         = {}", f"instances = {listed}", 1)
     )
-    assert main(["size", "staging", "--inventory", inventory(here, range(9))]) == 0
+    listed = ["size", "staging", "--fewer", "--inventory"]
+    assert main([*listed, inventory(here, range(9))]) == 0
     accounts = report(here, "staging")["accounts"]
     assert [each["servers"] for each in accounts] == [8, 1]
     assert accounts[1]["instance_ids"] == [f"i-{7:017x}"]
-    assert main(["size", "staging", "--inventory", inventory(here, range(7))]) == 2
+    assert main([*listed, inventory(here, range(7))]) == 2
     assert (
         f"lists 1 instances that the inventory lacks (i-{7:017x} in staging-1)"
         in capsys.readouterr().err
     )
     differs = inventory(here, range(9), staging_account=TARGET)
-    assert main(["size", "staging", "--inventory", differs]) == 2
+    assert main([*listed, differs]) == 2
     assert "lists it in staging-1" in capsys.readouterr().err
 
 
 def test_a_server_of_another_region_does_not_fit_the_env(here: Path) -> None:
     (here / "servers.csv").write_text(f"instance_id,region,disks\ni-{1:017x},eu-west-1,8\n")
-    assert main(["size", "staging", "--inventory", "servers.csv"]) == 1
+    assert main(["size", "staging", "--inventory", "servers.csv", "--fewer"]) == 1
     assert report(here, "staging")["not_fitting"][0]["reason"] == "other-region"
+
+
+@pytest.mark.parametrize("write", [[], ["--write"]], ids=["judged", "written"])
+def test_an_env_does_not_shrink_unasked(
+    here: Path, capsys: pytest.CaptureFixture[str], write: list[str]
+) -> None:
+    values = here / "terraform/envs/staging/estate.auto.tfvars"
+    before = values.read_text()
+    file = inventory(here, range(2))
+    assert main(["size", "staging", "--inventory", file, *write]) == 2
+    assert "servers.csv: holds 2 servers; env staging declares 600" in capsys.readouterr().err
+    assert values.read_text() == before
+    assert not (here / "build/staging/size/report.json").exists()
+    assert main(["size", "staging", "--inventory", file, "--fewer"]) == 0
+    assert [each["servers"] for each in report(here, "staging")["accounts"]] == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "statement"),
+    [
+        pytest.param("account", "server-says-where-it-runs", id="no account"),
+        pytest.param("region", "server-says-where-it-runs", id="no Region"),
+        pytest.param("dr:wave", "waves-recover-every-server", id="no wave"),
+        pytest.param("disks", "server-fits-an-account", id="no disks"),
+    ],
+)
+def test_what_the_inventory_does_not_say_is_not_written(
+    here: Path, capsys: pytest.CaptureFixture[str], lacking: str, statement: str
+) -> None:
+    values = here / "terraform/envs/staging/estate.auto.tfvars"
+    before = values.read_text()
+    rows = [line.split(",") for line in (here / inventory(here, range(600))).read_text().split()]
+    column = rows[0].index(lacking)
+    kept = [",".join(row[:column] + row[column + 1 :]) for row in rows]
+    (here / "servers.csv").write_text("\n".join(kept) + "\n")
+    assert main(["size", "staging", "--inventory", "servers.csv", "--write"]) == 2
+    assert "it is not known whether everything fits" in capsys.readouterr().err
+    unknown = {
+        each["name"]: each["messages"]
+        for each in report(here, "staging")["findings"]
+        if each["outcome"] == "unknown"
+    }
+    assert f"i-{0:017x}" in str(unknown[statement])
+    assert values.read_text() == before
+
+
+def test_an_instance_that_the_env_lists_needs_nothing_but_its_disks(here: Path) -> None:
+    file = here / "terraform/envs/staging/estate.auto.tfvars"
+    listed = f'{{ i-{7:017x} = {{ priority = "3", wave = "wave-9" }} }}'
+    file.write_text(file.read_text().replace("instances         = {}", f"instances = {listed}", 1))
+    (here / "servers.csv").write_text(f"instance_id,disks\ni-{7:017x},8\n")
+    arguments = ["--inventory", "servers.csv", "--fewer", "--instances"]
+    assert main(["size", "staging", *arguments]) == 0
+    values = json.loads((here / "build/staging/size/values.json").read_text())
+    assert values["target"]["instances"] == {f"i-{7:017x}": {"priority": "3", "wave": "wave-9"}}
+    assert values["recovery_waves"] == {"wave-9": 1}

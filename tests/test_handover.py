@@ -48,10 +48,56 @@ def test_instances_are_listed_where_they_run_and_are_tagged() -> None:
         made(3, "2" * 12, tags=(("dr:priority", "10"), ("dr:wave", "wave-1"))),
         made(4, "9" * 12, tags=tags),
     ]
-    values = handover.values(size(servers, [OWN, STAGING], Wish()), instances=True)
+    sized = size(servers, [OWN, STAGING], Wish())
+    values = handover.values(sized, {})
     assert values["target"]["instances"] == {}
     listed = values["staging_accounts"]["staging-1"]["instances"]
     assert listed == {servers[0].id: {"priority": "2", "wave": "wave-1"}}
+    notes = handover.left_out(sized, {})
+    assert [(each.id in note) for note in notes for each in servers if each.id] == [
+        *(False, True, True, False),
+        *(False, False, False, True),
+    ]
+    assert "dr:priority from 1 to 9" in notes[0]
+    assert "in another account" in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("account", "tags", "now", "note"),
+    [
+        pytest.param("2" * 12, {}, ("2", "wave-2"), "the env's are kept", id="no tags"),
+        pytest.param(None, {}, ("2", "wave-2"), "the env's are kept", id="no account"),
+        pytest.param(
+            "2" * 12,
+            {"dr:wave": "wave-1", "dr:priority": "10"},
+            ("2", "wave-2"),
+            "the env's are kept",
+            id="a priority that is none",
+        ),
+        pytest.param(
+            None, {"dr:wave": "wave-1", "dr:priority": "1"}, ("1", "wave-1"), None, id="other tags"
+        ),
+    ],
+)
+def test_an_instance_that_is_listed_stays_listed(
+    account: str | None, tags: dict[str, str], now: tuple[str, str], note: str | None
+) -> None:
+    one = made(1, account, placed="staging-1", tags=tuple(tags.items()))
+    gone, env = f"i-{9:017x}", {"priority": "2", "wave": "wave-2"}
+    before = {"staging-1": {str(one.id): env, gone: env}}
+    sized = size([one], [OWN, STAGING], Wish())
+    listed = handover.values(sized, before)["staging_accounts"]["staging-1"]["instances"]
+    assert listed == {one.id: {"priority": now[0], "wave": now[1]}, gone: env}
+    notes = handover.left_out(sized, before)
+    assert len(notes) == (0 if note is None else 1)
+    assert all(str(note) in each and str(one.id) in each for each in notes)
+
+
+def test_an_account_that_is_not_known_is_not_one_that_is_to_be_ordered() -> None:
+    tags = (("dr:priority", "2"), ("dr:wave", "wave-1"))
+    sized = size([made(1, None, tags=tags)], [Place("target", Part.TARGET)], Wish())
+    assert handover.values(sized, {})["target"]["instances"] == {}
+    assert "does not say which account" in handover.left_out(sized, {})[0]
 
 
 def test_payloads_are_as_the_deployer_takes_them() -> None:

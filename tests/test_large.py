@@ -7,6 +7,7 @@ import csv
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ def priority(number: int) -> str:
     return str(1 + number % 3)
 
 
-def inventory(file: Path) -> dict[str, dict[str, str]]:
-    """Writes the inventory, and returns its rows by instance id; the first server recovers first."""
+def inventory(file: Path, accounts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Writes the inventory, and returns its rows by instance id; the first server recovers first.
+
+    `accounts` are those that the servers run in, by instance id.
+    """
     rows = [
         {
             "instance_id": f"i-{number:017x}",
+            "account": accounts.get(f"i-{number:017x}", ""),
             "name": f"server-{number:04}",
             "region": SOURCE,
             "disks": "30;100" if number % 2 else "30;200;200",
@@ -73,17 +78,23 @@ def test_beyond_six_hundred(
         )
         return loaded
 
-    # An inventory becomes an estate.
-    rows = inventory(tmp_path / "servers.csv")
+    # An inventory that does not say where its servers run is given accounts, and they move there.
+    inventory(tmp_path / "servers.csv", {})
     asked = ("--inventory", str(tmp_path / "servers.csv"), "--headroom", "0")
-    sized = json.loads(done("size", "size", *asked, "--format", "json"))
-    assert len(sized["accounts"]) == 1 + len(STAGING)
     accounts = [word for each in STAGING for word in ("--staging", each)]
+    at_hand = ("--target", TARGET, *accounts)
+    sized = json.loads(done("size", "size", *asked, *at_hand, "--format", "json"))
+    assert len(sized["accounts"]) == 1 + len(STAGING)
+    homes = {id_: each["id"] for each in sized["accounts"] for id_ in each["instance_ids"]}
+
+    # An inventory becomes an estate.
+    rows = inventory(tmp_path / "servers.csv", homes)
     new = ("--like", "staging", "--target", TARGET, "--orchestration", ORCHESTRATION, *accounts)
     done("new-env", "new-env", "big", *new, "--servers", str(SERVERS))
     done("size --write", "size", "big", *asked, "--write")
     placed = {each["id"]: each["instance_ids"] for each in report("size")["accounts"]}
     assert sorted(placed) == [TARGET, *STAGING]
+    assert {id_: account for account, ids in placed.items() for id_ in ids} == homes
     assert Counter(i for ids in placed.values() for i in ids) == Counter(list(rows))
     assert all(len(ids) <= REPLICATING_SERVERS.value for ids in placed.values())
 

@@ -122,6 +122,34 @@ def test_few_of_those_that_are_not_known_are_named() -> None:
     assert len(text) < 400
 
 
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        pytest.param({}, {"every server": Outcome.HOLDS}, id="both given"),
+        pytest.param({"account": None}, {"account-not-given": Outcome.UNKNOWN}, id="no account"),
+        pytest.param({"region": None}, {"region-not-given": Outcome.UNKNOWN}, id="no Region"),
+        pytest.param(
+            {"account": None, "placed": "target"},
+            {"every server": Outcome.HOLDS},
+            id="no account, and nothing to deploy",
+        ),
+    ],
+)
+def test_a_server_of_an_env_says_where_it_runs(
+    one: dict[str, str | None], expected: dict[str, Outcome]
+) -> None:
+    where = {"account": "1" * 12, "region": "us-east-1"}
+    servers = [
+        replace(server(1), **where),
+        replace(server(2), **{**where, **one}),  # type: ignore[arg-type]
+    ]
+    sized = size(servers, [TARGET], Wish(source_region="us-east-1"))
+    assert outcomes(sized, "server-says-where-it-runs") == expected
+    found = [each for each in sized.findings if each.invariant == "server-says-where-it-runs"]
+    assert all(servers[1].shown in each.messages[0].text for each in found if each.messages)
+    assert outcomes(size(servers, [TARGET], Wish()), "server-says-where-it-runs") == {}
+
+
 @pytest.mark.parametrize("quota", [REPLICATING_SERVERS, SNAPSHOTS], ids=lambda each: each.code)
 def test_an_account_whose_quota_is_not_known_is_given_nothing(quota: sizing.Quota) -> None:
     place = Place("target", Part.TARGET, quotas=((quota.code, BLIND),))

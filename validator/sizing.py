@@ -107,8 +107,8 @@ class Wish:
     `headroom` are servers that each account keeps free, `days` those of daily points in time.
     `target_servers` is the most that replicate in the target itself, None for as many as fit.
     Servers with the same value of the tag `together` share an account; those with the same value of
-    `apart` are spread over the accounts. `source_region` is where servers must run, None for
-    anywhere. `waves` are declared, for a count. `accounts_named` is true where the accounts at hand
+    `apart` are spread over the accounts. `source_region` is where servers of an env must run, None
+    for anywhere. `waves` are declared, for a count. `accounts_named` is true where the accounts at hand
     were told, so that needing more of them is a shortage.
     """
 
@@ -217,6 +217,10 @@ WHY = {
         "Read the reason: give the disks, split a group, remove a disk from replication, or raise the "
         "quota named.",
     ),
+    "server-says-where-it-runs": (
+        "An agent is installed through the account and in the Region that its server runs in.",
+        "Give the columns `account` and `region` of each server.",
+    ),
     "account-replicates-within-quota": (
         "The agent of a server past the quota cannot register, and AWS does not raise it.",
         "Install the agents of the surplus anew, for another account.",
@@ -269,13 +273,14 @@ def size(servers: Iterable[Server], places: Sequence[Place], wish: Wish) -> Sizi
     placing.place(ordered)
     accounts = tuple(_filled(each, wish) for each in placing.shelves if each.needed)
     waves, proposed, wave_findings = _waves(ordered, accounts[0].place, wish)
-    words = f"{_few(proposed)} {'is' if len(proposed) == 1 else 'are'}"
+    words = f"{few(proposed)} {'is' if len(proposed) == 1 else 'are'}"
     target = accounts[0].place
     total = sum(len(each.servers) for each in accounts)
     quota = limit(target, TOTAL_SERVERS)
     misfits = tuple(sorted(placing.misfits, key=lambda each: _order(each.server)))
     findings = (
         *_fitting(misfits, sorted((s for each in accounts for s in each.servers), key=_order)),
+        *_located(ordered, wish),
         *(finding for each in accounts for finding in _of_account(each, wish)),
         _finding(
             "target-holds-every-server",
@@ -605,6 +610,25 @@ def _fitting(misfits: Sequence[Misfit], placed: Sequence[Server]) -> Iterator[Fi
         yield _finding(name, reason, Outcome.VIOLATED, *messages)
 
 
+def _located(servers: Sequence[Server], wish: Wish) -> Iterator[Finding]:
+    """Whether each server of an env's inventory says its Region; and its account, if it is to be deployed."""
+    name = "server-says-where-it-runs"
+    listed = [each for each in servers if each.id is not None]
+    if wish.source_region is None or not listed:
+        return
+    lacking = {
+        "account": [each for each in listed if each.account is None and each.placed is None],
+        "region": [each for each in listed if each.region is None],
+    }
+    for what, some in lacking.items():
+        if some:
+            text = f"{_named(some)}: the {what} that they run in is not given."
+            message = Message(text, some[0].where)
+            yield _finding(name, f"{what}-not-given", Outcome.UNKNOWN, message)
+    if not any(lacking.values()):
+        yield _finding(name, "every server", Outcome.HOLDS)
+
+
 def _blind(server: Server) -> bool:
     """Whether its disks may be too many, or too large. A count is of servers of ordinary disks."""
     if isinstance(server.disks, Unknown):
@@ -615,7 +639,7 @@ def _blind(server: Server) -> bool:
 def _named(servers: Sequence[Server]) -> str:
     """The first servers by id, and how many more there are; of a count, how many."""
     ids = [each.id for each in servers if each.id is not None]
-    return _few(ids) if ids else f"{len(servers)} servers of the count"
+    return few(ids) if ids else f"{len(servers)} servers of the count"
 
 
 def _of_account(each: Filled, wish: Wish) -> Iterator[Finding]:
@@ -639,7 +663,7 @@ def _of_account(each: Filled, wish: Wish) -> Iterator[Finding]:
             f"takes {free}.",
         )
     blind = [s.shown for s in each.servers if isinstance(s.disks, Unknown)]
-    more = f" The disks of {_few(blind)} are not given." if blind else ""
+    more = f" The disks of {few(blind)} are not given." if blind else ""
     yield _finding(
         "snapshots-fit-the-quota",
         name,
@@ -804,7 +828,7 @@ def _number(value: int | Unknown) -> str:
     return f"not known ({value.reason})" if isinstance(value, Unknown) else str(value)
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
     shown = ", ".join(names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

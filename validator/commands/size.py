@@ -18,7 +18,7 @@ from validator.findings import EXIT_STATUS
 from validator.model import Part, Unknown
 from validator.project import Env
 from validator.quotas import REPLICATING_SERVERS
-from validator.sizing import Place, Server, Wish
+from validator.sizing import PRIORITY, WAVE, Place, Server, Wish
 from validator.sources.declared import Declared
 
 if TYPE_CHECKING:
@@ -46,8 +46,12 @@ class _Declared:
     waves: tuple[tuple[str, int], ...]
     source_region: str
     recovery_region: str
+    listed: dict[str, dict[str, dict[str, str]]]
+    """The wave and priority of each instance that the env lists, by account name and instance id."""
     instances: dict[str, str]
-    """The account's name, by the id of each instance that the env lists."""
+    """The account's name, by the id of each of them."""
+
+    orchestration: str
 
 
 def register(command: Commands) -> None:
@@ -94,6 +98,11 @@ def register(command: Commands) -> None:
     size.add_argument("--together", metavar="TAG", help="keep servers with the same value together")
     size.add_argument("--apart", metavar="TAG", help="spread servers with the same value")
     size.add_argument(
+        "--fewer",
+        action="store_true",
+        help="the env is to have fewer servers than it declares: those of the inventory",
+    )
+    size.add_argument(
         "--write", action="store_true", help="write the env's values, if its code holds with them"
     )
     size.add_argument(
@@ -111,6 +120,8 @@ def _size(arguments: argparse.Namespace) -> int:
     """`size`: status 0 if all fits, 1 if something does not, 2 if something is not known."""
     _check_options(arguments)
     declared = None if arguments.env is None else _declared(arguments.env)
+    if declared is not None:
+        _check_parts(arguments, declared)
     root = project.find_root(Path.cwd()) if declared is None else declared.env.root
     folder = _folder(root, declared)
     servers = tuple(_servers(arguments, declared))
@@ -119,7 +130,11 @@ def _size(arguments: argparse.Namespace) -> int:
     wish = _wish(arguments, declared)
     sized = sizing.size(servers, places, wish)
     written, notes = _payloads(sized, declared, folder, root)
-    values = handover.values(sized, instances=arguments.instances)
+    notes = (*notes, *_smaller(declared, sized))
+    listed = {} if declared is None else declared.listed
+    if arguments.instances:
+        notes = (*notes, *handover.left_out(sized, listed))
+    values = handover.values(sized, listed if arguments.instances else None)
     report = _reported(arguments, declared, sized, values, written, notes)
     rendered = _rendered(report)
     for name, content in rendered.items():
@@ -129,7 +144,10 @@ def _size(arguments: argparse.Namespace) -> int:
     _show(arguments, report, rendered)
     if arguments.write and declared is not None:
         if status:
-            reporting.say(f"Nothing was written: not everything fits env {declared.env.name}.")
+            why = (
+                "not everything fits" if status == 1 else "it is not known whether everything fits"
+            )
+            reporting.say(f"Nothing was written: {why} env {declared.env.name}.")
         status = status or _kept(declared, sized, values)
     return status
 
@@ -144,11 +162,24 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise UsageError("--write needs an env, whose values it writes.")
     if arguments.instances and not arguments.inventory:
         raise UsageError("--instances goes with --inventory: a count names none.")
+    if arguments.fewer and (arguments.env is None or not arguments.inventory):
+        raise UsageError("--fewer goes with an env and --inventory, which says what is left.")
     if arguments.servers is not None and (arguments.together or arguments.apart):
         raise UsageError("--together and --apart go with --inventory: a count has no tags.")
     ids = [*arguments.staging, *([arguments.target] if arguments.target else [])]
     if len(set(ids)) < len(ids):
         raise UsageError("Each account plays one part: an id was given twice.")
+
+
+def _check_parts(arguments: argparse.Namespace, declared: _Declared) -> None:
+    """Raises UsageError for a staging account that is another account of the env."""
+    parts = {declared.orchestration: "orchestration", declared.places[0].id: "target"}
+    for id_ in arguments.staging:
+        if id_ in parts:
+            raise UsageError(
+                f"--staging {id_}: is the {parts[id_]} account of env {declared.env.name}. "
+                "Each account plays one part."
+            )
 
 
 def _declared(name: str) -> _Declared:
@@ -162,14 +193,13 @@ def _declared(name: str) -> _Declared:
         declared.values["target"],
         *(declared.values["staging_accounts"][each.name] for each in estate.staging),
     ]
-    places, planned = [], []
-    instances: dict[str, str] = {}
+    places, planned, listed = [], [], {}
     for account, values in zip(estate.protected, objects, strict=True):
         where = declared.where(account.name)
         addresses = _addresses(values.get("staging_area_cidr"), where)
         places.append(Place(account.name, account.part, account.id, addresses=addresses))
-        planned.append(account.planned if isinstance(account.planned, int) else 0)
-        instances |= dict.fromkeys(values.get("instances", {}), account.name)
+        planned.append(_known(account.planned))
+        listed[account.name] = values.get("instances", {})
     waves = () if isinstance(estate.waves, Unknown) else estate.waves
     return _Declared(
         env,
@@ -182,7 +212,9 @@ def _declared(name: str) -> _Declared:
         tuple((each.name, each.servers) for each in waves),
         estate.source_region,
         estate.recovery_region,
-        instances,
+        listed,
+        {id_: name for name, ids in listed.items() for id_ in ids},
+        estate.orchestration.id,
     )
 
 
@@ -206,7 +238,7 @@ def _servers(arguments: argparse.Namespace, declared: _Declared | None) -> Itera
 
         read = inventory.read(arguments.inventory)
         if declared is not None:
-            _check_whole(declared, read)
+            _check_whole(arguments, declared, read)
         for server in read:
             yield _listed(server, declared)
         return
@@ -228,8 +260,16 @@ def _servers(arguments: argparse.Namespace, declared: _Declared | None) -> Itera
         yield Server(None, "", disks=disks, placed=kept[number] if number < len(kept) else None)
 
 
-def _check_whole(declared: _Declared, servers: Sequence[Server]) -> None:
-    """Raises SourceError for an inventory that lacks what the env lists: it would be sized too small."""
+def _check_whole(
+    arguments: argparse.Namespace, declared: _Declared, servers: Sequence[Server]
+) -> None:
+    """Raises SourceError for an inventory that lacks what the env has: it would be sized too small."""
+    if len(servers) < sum(declared.planned) and not arguments.fewer:
+        raise SourceError(
+            f"{', '.join(map(str, arguments.inventory))}: holds {len(servers)} servers; env "
+            f"{declared.env.name} declares {sum(declared.planned)}. Give the whole inventory, or --fewer "
+            "if the env is to have so many."
+        )
     lacking = sorted(declared.instances.keys() - {each.id for each in servers})
     if lacking:
         raise SourceError(
@@ -240,7 +280,10 @@ def _check_whole(declared: _Declared, servers: Sequence[Server]) -> None:
 
 
 def _listed(server: Server, declared: _Declared | None) -> Server:
-    """The server, placed where the env lists its instance; raises SourceError if the inventory differs."""
+    """The server, as the env lists its instance where the inventory does not say.
+
+    Raises SourceError if the inventory says that it replicates elsewhere.
+    """
     name = None if declared is None else declared.instances.get(str(server.id))
     if declared is None or name is None:
         return server
@@ -250,7 +293,27 @@ def _listed(server: Server, declared: _Declared | None) -> Server:
             f"{server.where}: {server.id} replicates into {server.placed}; "
             f"{declared.values.where('staging_accounts', name)} lists it in {name}."
         )
-    return replace(server, placed=name)
+    env = declared.listed[name][str(server.id)]
+    return replace(
+        server,
+        placed=name,
+        account=server.account or place.id,
+        region=server.region or declared.source_region,
+        tags=tuple({WAVE: env["wave"], PRIORITY: env["priority"], **dict(server.tags)}.items()),
+    )
+
+
+def _smaller(declared: _Declared | None, sized: sizing.Sizing) -> Iterator[str]:
+    """What there is to say of accounts that get fewer servers than the env declares."""
+    if declared is None:
+        return
+    for place, planned in zip(declared.places, declared.planned, strict=True):
+        now = next(len(each.servers) for each in sized.accounts if each.place.name == place.name)
+        if now < planned:
+            yield (
+                f"{place.name} gets {now} servers; {planned} are declared. Give the staging_account of "
+                "those that replicate there already."
+            )
 
 
 def _check_tags(arguments: argparse.Namespace, servers: Sequence[Server]) -> None:
