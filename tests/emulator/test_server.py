@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ARN = f"arn:aws:%s:{REGION}:{STAGING}:%s"
 JOURNAL = {"JournalTableConfiguration": {"RecordExpiration": {"Expiration": "DISABLED"}}}
 NOT_BUILT: list[tuple[str, str, dict[str, Any]]] = [
-    ("drs", "list_recovery_plans", {}),
+    ("drs", "describe_source_networks", {}),
     ("dynamodb", "update_table_replica_auto_scaling", {"TableName": "abc"}),
     ("ec2", "withdraw_byoip_cidr", {"Cidr": "10.0.0.0/24"}),
     ("iam", "accept_delegation_request", {"DelegationRequestId": "a" * 16}),

@@ -3,6 +3,7 @@
 import argparse
 import os
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from validator.commands import Commands, apply, envs, extend, plan, reporting, verify
@@ -34,23 +35,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     if os.environ.get("CLOUD") == "aws":
         raise UsageError("demo breaks what it makes: it runs on the embedded AWS only.")
     env, declared = envs.find(arguments.env)
-    options = argparse.Namespace(
-        skip_checkov=True,
-        accept=(),
-        explain=False,
-        deep=False,
-        wait=None,
-        verifier_role=False,
-        dry_run=False,
-        prune=False,
-        format="text",
-    )
     started = time.monotonic()
     with cloud.embedded(envs.account_ids(declared)) as aws:
         assert aws.embedded is not None
 
         def verified() -> Run:
-            estate, verdict, notes = verify.verified(env, declared, aws, options)
+            estate, verdict, notes = verify.verified(env, declared, aws, _options(verify, env))
             return Run(
                 "verify",
                 env.name,
@@ -63,15 +53,30 @@ def _demo(arguments: argparse.Namespace) -> int:
             )
 
         commands = demo.Commands(
-            plan=lambda: plan.planned(env, declared, aws, options, reporting.begun(env, "plan")),
+            plan=lambda: plan.planned(
+                env,
+                declared,
+                aws,
+                _options(plan, env, "--skip-checkov"),
+                reporting.begun(env, "plan"),
+            ),
             apply=lambda: apply.applied(env, declared, aws),
             deploy=lambda: _deployed_in_demo(env, declared, aws),
-            extend=lambda: shown(extend.extended(env, declared, aws, Selection(), options)),
+            extend=lambda: shown(
+                extend.extended(env, declared, aws, Selection(), _options(extend, env))
+            ),
             verify=verified,
         )
         demo.demo(Stage(aws.embedded, declared, envs.opener(declared, aws)), commands, _tell)
     print(f"demo {env.name}: {time.monotonic() - started:.0f} s")
     return 0
+
+
+def _options(command: ModuleType, env: Env, *given: str) -> argparse.Namespace:
+    """The options of another command, as its own parser reads them."""
+    parser = argparse.ArgumentParser()
+    command.register(lambda *_: parser)
+    return parser.parse_args([env.name, *given])
 
 
 def _deployed_in_demo(env: Env, declared: Declared, aws: "Cloud") -> str:
