@@ -102,8 +102,8 @@ class Embedded:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: Terraform's AWS provider sleeps much of the time."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are processors: Terraform's AWS provider and agents sleep much of the time."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session", autouse=True)
