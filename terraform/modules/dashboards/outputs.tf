@@ -1,6 +1,6 @@
 output "grafana" {
   description = "The dashboard for Grafana, as JSON to import."
-  value       = jsonencode(local._grafana)
+  value       = local._grafana
 }
 
 output "name" {
