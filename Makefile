@@ -61,8 +61,8 @@ gate: .venv/ready .venv/terraform .venv-checkov/ready ## Pass what a pull reques
 emulator: .venv/ready ## Serve the embedded AWS until stopped.
 	@validator emulator $(ARGS)
 
-size: .venv/ready ## Plan how many accounts servers take, with ARGS="--servers N" or "--inventory FILE".
-	@validator size $(ENV) $(ARGS)
+size: .venv/ready ## Plan how many accounts servers take: ARGS="--servers N" or "--inventory FILE"; ENV=x for those of an env.
+	@validator size $(if $(filter-out file,$(origin ENV)),$(ENV)) $(ARGS)
 
 forecast: .venv/ready ## Foretell when the accounts of env ENV are full, from earlier verifications.
 	@validator forecast $(ENV) $(ARGS)

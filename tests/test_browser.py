@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,17 +25,14 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bin"
 
 
-class Absent:
-    """A Playwright that has fetched no browser."""
-
-    class chromium:  # noqa: N801
-        executable_path = "/nowhere/chrome"
+ABSENT: Any = SimpleNamespace(chromium=SimpleNamespace(executable_path="/nowhere/chrome"))
+"""A Playwright that has fetched no browser."""
 
 
 @pytest.mark.parametrize("name", browser.NAMES)
 def test_a_browser_of_the_machine_is_used(path: Path, name: str) -> None:
     put(path, name, "echo Chromium 150")
-    assert browser.found(Absent) == str(path / name)  # type: ignore[arg-type]
+    assert browser.found(ABSENT) == str(path / name)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_a_browser_of_the_machine_is_used(path: Path, name: str) -> None:
 )
 def test_a_stub_that_only_tells_how_to_install_one_is_none(path: Path, script: str) -> None:
     put(path, "chromium", script)
-    assert browser.found(Absent) is None  # type: ignore[arg-type]
+    assert browser.found(ABSENT) is None
 
 
 class Machine:

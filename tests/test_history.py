@@ -115,12 +115,13 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_report_of_verify_becomes_counts_without_names() -> None:
     row = {"account": "target", "id": "1" * 12, "replicating": 7, "quota": 300, "free": 293}
+    bounds = {"lower": 7, "upper": 9}
     document = {
         "env": "staging",
         "capacity": {"accounts": [row], "target_total_quota": 4000},
-        "servers": {"in_target": {"lower": 7, "upper": 9}},
+        "servers": {"in_target": bounds},
     }
     made = history.verified(document, "aws", NOW + timedelta(microseconds=5))
     assert made == Verified(NOW, "staging", "aws", (Count("1" * 12, 7, 300),), None, 4000)
-    document["servers"]["in_target"]["upper"] = 7  # type: ignore[index]
+    bounds["upper"] = 7
     assert history.verified(document, "aws", NOW).in_target == 7

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from agent_deployer import fleet
@@ -136,13 +137,10 @@ def test_few_of_those_that_are_not_known_are_named() -> None:
     ],
 )
 def test_a_server_of_an_env_says_where_it_runs(
-    one: dict[str, str | None], expected: dict[str, Outcome]
+    one: dict[str, Any], expected: dict[str, Outcome]
 ) -> None:
-    where = {"account": "1" * 12, "region": "us-east-1"}
-    servers = [
-        replace(server(1), **where),
-        replace(server(2), **{**where, **one}),  # type: ignore[arg-type]
-    ]
+    where: dict[str, Any] = {"account": "1" * 12, "region": "us-east-1"}
+    servers = [replace(server(1), **where), replace(server(2), **{**where, **one})]
     sized = size(servers, [TARGET], Wish(source_region="us-east-1"))
     assert outcomes(sized, "server-says-where-it-runs") == expected
     found = [each for each in sized.findings if each.invariant == "server-says-where-it-runs"]
@@ -301,8 +299,8 @@ def test_waves_go_by_their_numbers() -> None:
         pytest.param({"dr_wave": "wave-2"}, Outcome.HOLDS, id="all in waves"),
     ],
 )
-def test_every_server_is_in_a_wave(tags: dict[str, str | None], outcome: Outcome) -> None:
-    sized = size([server(1, dr_wave="wave-1"), server(2, **tags)], [TARGET], Wish())  # type: ignore[arg-type]
+def test_every_server_is_in_a_wave(tags: dict[str, Any], outcome: Outcome) -> None:
+    sized = size([server(1, dr_wave="wave-1"), server(2, **tags)], [TARGET], Wish())
     assert outcomes(sized, "waves-recover-every-server") == {"the estate": outcome}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from validator.errors import SourceError, UsageError
 from validator.project import Env
+from validator.sizing import next_name
 from validator.sources import hcl, tfvars, writing
 from validator.sources.tfvars import Declared
 
@@ -131,7 +132,7 @@ def with_account(
     for part in ("target", "orchestration"):
         if _object(declared, part)["account_id"] == wanted.id:
             raise UsageError(f"{wanted.id} is the {part} account of env {env.name} already.")
-    name = wanted.name or _next_name(accounts)
+    name = wanted.name or next_name(accounts)
     _check_name(name, ("target", "orchestration", *accounts))
     if wanted.servers < 0:
         raise UsageError("--servers must be 0 or more.")
@@ -294,13 +295,6 @@ def _texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     elif isinstance(value, Mapping):
         for key, each in value.items():
             yield from _texts(each, (*path, key))
-
-
-def _next_name(accounts: Mapping[str, Any]) -> str:
-    number = 1
-    while f"staging-{number}" in accounts:
-        number += 1
-    return f"staging-{number}"
 
 
 def ranges(declared: Declared) -> list[str]:

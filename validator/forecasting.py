@@ -165,7 +165,9 @@ def grown(series: Series, now: datetime) -> Growth | str:
     days: dict[int, tuple[datetime, int]] = {at.toordinal(): (at, n) for at, n in series.points}
     points = [days[day] for day in sorted(days)][-MOST_DAYS:]
     if len(points) < LEAST_POINTS:
-        return f"not enough verifications: {len(points)} days have one, {LEAST_POINTS} must"
+        return (
+            f"not enough verifications: on {len(points)} of the {LEAST_POINTS} days that it takes"
+        )
     span = (points[-1][0] - points[0][0]) / timedelta(days=1)
     if span < LEAST_DAYS:
         return f"not enough verifications: they span {span:.1f} days, {LEAST_DAYS} are the least"

@@ -118,9 +118,7 @@ class Env:
 
     def forget(self, command: str) -> None:
         """Removes what an earlier run of `command` left, so that it cannot pass for this one's."""
-        for file in self.build(command).iterdir():
-            if file.is_file():
-                file.unlink()
+        emptied(self.build(command))
 
     def save_plan(self, verdict: str, cloud: str, inputs: Mapping[str, str]) -> None:
         """Records the plan just made, for `apply`; `inputs` are those that the run began with.
@@ -176,6 +174,13 @@ def find_root(start: Path) -> Path:
         if (folder / "terraform" / "envs").is_dir():
             return folder
     raise UsageError(f"{start}: no terraform/envs here or above; run this inside a checkout.")
+
+
+def emptied(folder: Path) -> None:
+    """Removes the files of a folder, and leaves the folders in it."""
+    for file in folder.iterdir():
+        if file.is_file():
+            file.unlink()
 
 
 def write(file: Path, content: str | bytes) -> None:

@@ -7,8 +7,9 @@ given never matters. What is not known (the disks of a server, a quota) is a ran
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from validator.findings import Finding, Message, Outcome, Verdict
 from validator.model import Part, Unknown
@@ -65,7 +66,6 @@ class Server:
     region: str | None = None
     disks: tuple[int | Unknown, ...] | Unknown = NO_DISKS
     vcpus: int | Unknown = NO_VCPUS
-    platform: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     placed: str | None = None
 
@@ -188,6 +188,7 @@ class Sizing:
     """An estate sized: accounts in order, what does not fit, the waves, and what must hold.
 
     `waves_proposed` is true where some of the waves are not declared, and no server has their tag.
+    `recovery_vcpus` are those of all placed servers, which run in the target after a full recovery.
     """
 
     wish: Wish
@@ -197,6 +198,7 @@ class Sizing:
     waves_proposed: bool
     target_total: int
     target_quota: int | Unknown
+    recovery_vcpus: Range
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
 
@@ -301,6 +303,7 @@ def size(servers: Iterable[Server], places: Sequence[Place], wish: Wish) -> Sizi
         bool(proposed),
         total,
         quota,
+        _recovery_vcpus(accounts),
         findings,
         (_PROPOSED.format(words),) if proposed else (),
     )
@@ -531,11 +534,8 @@ class _Placing:
 
     def _opened(self) -> _Shelf:
         """A shelf for an account that is to be ordered."""
-        names = {each.place.name for each in self.shelves}
-        number = 1
-        while f"staging-{number}" in names:
-            number += 1
-        shelf = self._shelf(Place(f"staging-{number}", Part.STAGING, at_hand=False))
+        name = next_name({each.place.name for each in self.shelves})
+        shelf = self._shelf(Place(name, Part.STAGING, at_hand=False))
         self.shelves.append(shelf)
         return shelf
 
@@ -579,6 +579,13 @@ def _filled(shelf: _Shelf, wish: Wish) -> Filled:
         limit(shelf.place, SNAPSHOTS),
         bounded(RESERVED_ADDRESSES + ENDPOINTS + machines),
     )
+
+
+def _recovery_vcpus(accounts: Iterable[Filled]) -> Range:
+    """The vCPUs of all servers together; open where those of one are not known."""
+    all_ = [server.vcpus for each in accounts for server in each.servers]
+    known = [each for each in all_ if isinstance(each, int)]
+    return Range(sum(known), sum(known) if len(known) == len(all_) else None)
 
 
 def _fitting(misfits: Sequence[Misfit], placed: Sequence[Server]) -> Iterator[Finding]:
@@ -691,7 +698,7 @@ def _sufficing(accounts: Sequence[Filled], wish: Wish) -> Iterator[Finding]:
         "staging-accounts-suffice",
         "the estate",
         Outcome.VIOLATED if order else Outcome.HOLDS,
-        f"{len(staging) - order} staging accounts are at hand; {len(staging)} are needed.",
+        f"Staging accounts at hand: {len(staging) - order}; needed: {len(staging)}.",
     )
 
 
@@ -826,6 +833,11 @@ def _finding(name: str, subject: str, outcome: Outcome, *messages: Message | str
 
 def _number(value: int | Unknown) -> str:
     return f"not known ({value.reason})" if isinstance(value, Unknown) else str(value)
+
+
+def next_name(names: Container[str]) -> str:
+    """The first of staging-1, staging-2, ... that is no name yet."""
+    return next(f"staging-{n}" for n in count(1) if f"staging-{n}" not in names)
 
 
 def few(names: Sequence[str]) -> str:

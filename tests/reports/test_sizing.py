@@ -1,6 +1,7 @@
 """What `size` reports is as its schema says, and shows no control character of an inventory."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from tests.test_sizing import PLACES, TARGET, inventories, server
 from validator import handover
 from validator.model import Part
+from validator.quotas import VCPUS
 from validator.reports import sizing as reports
 from validator.reports.sizing import SCHEMA_VERSION, Sized
 from validator.sizing import Place, Server, Wish, size
@@ -82,3 +84,24 @@ def test_the_text_of_thousands_is_short() -> None:
     text = reports.to_text(sized(servers, [TARGET], Wish()))
     assert "... and 3980 more, all in report.json" in text
     assert len(text.splitlines()) < 60
+
+
+def test_an_outcome_and_the_statement_are_two_words() -> None:
+    text = reports.to_text(sized([server(1, disks=(8,) * 61)], list(PLACES), Wish()))
+    assert "\nviolated server-fits-an-account: " in text
+
+
+def test_the_vcpus_of_the_recovered_servers_are_told_and_never_less_than_they_are() -> None:
+    four, six = replace(server(1), vcpus=4), replace(server(2), vcpus=6)
+    blind, misfit = server(3), replace(server(4, disks=(8,) * 61), vcpus=100)
+    whole = sized([four, six, misfit], list(PLACES), Wish())
+    assert reports.document(whole)["recovery_vcpus"] == {
+        "lower": 10,
+        "upper": 10,
+        "quota": VCPUS.value,
+    }
+    assert "The recovered servers take 10 vCPUs in the target." in reports.to_text(whole)
+    part = sized([four, blind], list(PLACES), Wish())
+    assert reports.document(part)["recovery_vcpus"]["upper"] is None
+    assert "take ≥4 vCPUs" in reports.to_text(part)
+    assert "take unknown vCPUs" in reports.to_text(sized([blind], list(PLACES), Wish()))

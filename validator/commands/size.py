@@ -18,6 +18,7 @@ from validator.findings import EXIT_STATUS
 from validator.model import Part, Unknown
 from validator.project import Env
 from validator.quotas import REPLICATING_SERVERS
+from validator.reports import file_name
 from validator.sizing import PRIORITY, WAVE, Place, Server, Wish
 from validator.sources.declared import Declared
 
@@ -138,7 +139,7 @@ def _size(arguments: argparse.Namespace) -> int:
     report = _reported(arguments, declared, sized, values, written, notes)
     rendered = _rendered(report)
     for name, content in rendered.items():
-        project.write(folder / ("report.txt" if name == "text" else f"report.{name}"), content)
+        project.write(folder / file_name(name), content)
     project.write(folder / "values.json", json.dumps(values, indent=2) + "\n")
     status = EXIT_STATUS[sized.outcome]
     _show(arguments, report, rendered)
@@ -343,16 +344,9 @@ def _places(
         more = sorted(placed - {arguments.target, *arguments.staging})
         names, own = set(), [*arguments.staging, *more]
     for id_ in own:
-        name = _free_name(names)
+        name = sizing.next_name(names)
         names.add(name)
         yield Place(name, Part.STAGING, id_)
-
-
-def _free_name(names: set[str]) -> str:
-    number = 1
-    while f"staging-{number}" in names:
-        number += 1
-    return f"staging-{number}"
 
 
 def _wish(arguments: argparse.Namespace, declared: _Declared | None) -> Wish:
@@ -378,14 +372,9 @@ def _wish(arguments: argparse.Namespace, declared: _Declared | None) -> Wish:
 
 def _folder(root: Path, declared: _Declared | None) -> Path:
     """Where the run leaves its files, with none of an earlier one."""
-    if declared is not None:
-        folder = declared.env.build("size")
-    else:
-        folder = root / "build" / "size"
-        folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.iterdir():
-        if file.is_file():
-            file.unlink()
+    folder = root / "build" / "size" if declared is None else declared.env.build("size")
+    folder.mkdir(parents=True, exist_ok=True)
+    project.emptied(folder)
     return folder
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from validator.accounts import Client, Opener, call, pages, where
 from validator.errors import AccountError, UsageError
 from validator.model import Extension
+from validator.operations.extend import WAVE_TAG
 from validator.quotas import (
     RECOVERY_PLANS,
     SERVERS_PER_RECOVERY_PLAN,
@@ -27,7 +28,7 @@ Json = dict[str, Any]
 OnProgress = Callable[[str, int, int], None]
 """Is told what is being done, how many plans of it are done, and how many there are."""
 
-WAVE_TAG, PRIORITY_TAG, OWN_TAG = "dr:wave", "dr:priority", "dr:recovery-plan"
+PRIORITY_TAG, OWN_TAG = "dr:priority", "dr:recovery-plan"
 UNFINISHED = "being written"
 CRITICAL, OPTIONAL = "CRITICAL", "OPTIONAL"
 LONGEST_WAIT = 120

@@ -15,7 +15,7 @@ from validator.findings import Finding, Outcome
 from validator.model import Unknown
 from validator.quotas import VCPUS, limit
 from validator.reports.document import one_line
-from validator.reports.text import STYLE, WIDTH, paper, printed
+from validator.reports.text import STYLE, WIDTH, bar, paper, printed
 from validator.sizing import Filled, Range, Sizing, asked
 
 Json = dict[str, Any]
@@ -23,7 +23,6 @@ Json = dict[str, Any]
 SCHEMA_VERSION = 1
 """The version of `size.schema.json`; it grows with every change that could break a reader."""
 
-_BAR = 10
 _MESSAGES_SHOWN = 20
 EXPLAIN = {
     "holds": "every server has an account, within every quota",
@@ -82,6 +81,10 @@ def document(sized: Sized) -> Json:
             "to_order": sizing.to_order,
         },
         "target_total": {"servers": sizing.target_total, "quota": _number(sizing.target_quota)},
+        "recovery_vcpus": {
+            **_bounds(sizing.recovery_vcpus),
+            "quota": _number(limit(sizing.accounts[0].place, VCPUS)),
+        },
         "accounts": [_account(each) for each in sizing.accounts],
         "waves": [
             {
@@ -127,7 +130,7 @@ def to_text(sized: Sized, *, colour: bool = False, width: int = WIDTH) -> str:
         f"its total of {_shown(total['quota'])}."
     )
     if staging["to_order"]:
-        console.print(Text(f"{staging['to_order']} accounts are to be ordered.", "bold"))
+        console.print(Text(f"Accounts to order: {staging['to_order']}.", "bold"))
     ask = [each for each in data["accounts"] if each["vcpus"]["ask"] and each["servers"]]
     if ask:
         most = max(each["vcpus"]["lower"] for each in ask)
@@ -135,6 +138,10 @@ def to_text(sized: Sized, *, colour: bool = False, width: int = WIDTH) -> str:
             f"Ask AWS for vCPUs ({VCPUS.code}) in {len(ask)} accounts, for up to {most} of "
             f"replication servers: a new account has {VCPUS.value}."
         )
+    vcpus = _ranged(data["recovery_vcpus"])
+    console.print(
+        f"The recovered servers take {'unknown' if vcpus == '?' else vcpus} vCPUs in the target."
+    )
     _print_waves(console, data)
     for finding in data["findings"]:
         if finding["outcome"] != Outcome.HOLDS:
@@ -161,7 +168,7 @@ def _accounts(data: Json) -> Table:
             escape(one_line(each["name"])),
             each["id"] or ("to order" if not each["at_hand"] else "-"),
             f"{each['servers']}/{_shown(quota)}",
-            Text(_bar(each["servers"], quota), "red" if over else "green"),
+            Text(bar(each["servers"], quota), "red" if over else "green"),
             *(
                 _ranged(each[name])
                 for name in (
@@ -174,13 +181,6 @@ def _accounts(data: Json) -> Table:
             ),
         )
     return table
-
-
-def _bar(servers: int, quota: int | None) -> str:
-    if not quota:
-        return "?" * _BAR if quota is None else ""
-    full = min(_BAR, -(-servers * _BAR // quota))
-    return "█" * full + "░" * (_BAR - full)
 
 
 def _print_waves(console: Any, data: Json) -> None:
@@ -208,8 +208,8 @@ def _print_waves(console: Any, data: Json) -> None:
 
 def _print_finding(console: Any, finding: Json) -> None:
     outcome = finding["outcome"]
-    name = one_line(f" {finding['name']}: {finding['subject']}")
-    console.print(Text.assemble((outcome, STYLE[outcome]), name), soft_wrap=True)
+    name = one_line(f"{finding['name']}: {finding['subject']}")
+    console.print(Text.assemble((outcome, STYLE[outcome]), " ", name), soft_wrap=True)
     messages = finding["messages"]
     for message in messages[:_MESSAGES_SHOWN]:
         where = f"{message['where']}: " if message["where"] else ""

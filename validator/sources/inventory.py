@@ -148,7 +148,6 @@ def _server(where: str, cells: Mapping[str, str]) -> Server:
         region=_matched(where, cells, "region", _REGION, "a Region, such as us-east-1"),
         disks=_disks(where, cells.get("disks", "")),
         vcpus=NO_VCPUS if vcpu is None else int(vcpu),
-        platform=platform,
         tags=tags,
         placed=cells.get("staging_account") or None,
     )
@@ -255,7 +254,6 @@ class _Ec2:
             vcpus=_whole(cpus["CoreCount"]) * _whole(cpus["ThreadsPerCore"])
             if cpus
             else Unknown("EC2 gives no CpuOptions of it"),
-            platform="windows" if instance.get("Platform") == "windows" else "linux",
             tags=tuple(sorted((k, v) for k, v in tags.items() if v)),
         )
 

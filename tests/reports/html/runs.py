@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.estates import account, estate, extended, server
 from tests.reports import runs
-from validator.findings import Message
+from validator.findings import Finding, Message
 from validator.model import Estate, Part, SourceServer, Unknown, Wave, known
 from validator.reports import Run
 
@@ -45,7 +45,7 @@ def _servers(account_id: str, count: int) -> tuple[SourceServer, ...]:
     return tuple(server(account_id, first + n) for n in range(count))
 
 
-def _findings(of: Estate) -> tuple:  # type: ignore[type-arg]
+def _findings(of: Estate) -> tuple[Finding, ...]:
     found = list(runs.FINDINGS)
     for number in range(SERVERS):
         where = f"arn:aws:drs:us-west-2:{of.staging[number % ACCOUNTS].id}:source-server/s-{number:017x}"

@@ -67,7 +67,7 @@ def test_quotas_and_ranges_are_those_of_the_env() -> None:
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_a_name_is_shown_and_never_is_markup(name: str) -> None:
     hostile = Server(
-        name, name, name, name, name, (8,), 4, None, (("dr:wave", name), ("dr:priority", name))
+        name, name, name, name, name, (8,), 4, (("dr:wave", name), ("dr:priority", name))
     )
     report = sized(
         [hostile, server(2, dr_wave="wave-1")], [TARGET, Place(name, Part.STAGING, name)], Wish()

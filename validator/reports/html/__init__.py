@@ -13,7 +13,7 @@ from validator.reports import base
 from validator.reports.document import Run, cleaner, document, one_line
 from validator.reports.html import sections
 from validator.reports.html.elements import Html, joined, mark, tag
-from validator.reports.html.page import anchor, article, combined_html, page, section
+from validator.reports.html.page import article, combined_html, page
 from validator.reports.html.picture import picture
 
 Json = dict[str, Any]
@@ -29,26 +29,10 @@ def to_html(run: Run) -> str:
     """The run as a page that stands by itself."""
     data = document(run)
     title = one_line(f"{data['command']} {data['env']}")
-    return page(f"{title}: {data['verdict']}", [_article(run, data, title)])
-
-
-def _article(run: Run, data: Json, title: str) -> Html:
-    name = anchor(title)
-    parts = [
-        (anchor_, heading, content) for anchor_, heading, content in _parts(run, data, title) if content
-    ]  # fmt: skip
-    links = [
-        tag("li", tag("a", heading, href=f"#{name}-{anchor_}")) for anchor_, heading, _ in parts
-    ]
-    return article(
-        name,
-        title,
-        _head(run, data, title),
-        tag("nav", tag("ul", *links), aria_label=f"Parts of {title}", class_="parts"),
-        *(section(name, anchor_, heading, content, of=title) for anchor_, heading, content in parts),
-        tag("p", f"DRS estate validator {data['validator_version']}. The same as data: report.json.",
-            class_="foot"),
-    )  # fmt: skip
+    made = article(
+        title, _head(run, data, title), _parts(run, data, title), data["validator_version"]
+    )
+    return page(f"{title}: {data['verdict']}", [made])
 
 
 def _parts(run: Run, data: Json, title: str) -> list[tuple[str, str, Html]]:

@@ -4,7 +4,7 @@ import base64
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from validator.reports.html.elements import Html, joined, tag
@@ -56,9 +56,23 @@ def page(title: str, articles: Sequence[Html]) -> str:
     )
 
 
-def article(name: str, title: str, *content: Html) -> Html:
-    """One report of a page: `name` is its anchor, of letters, digits and hyphens."""
-    return tag("article", *content, id=name, aria_label=title)
+def article(title: str, head: Html, parts: Iterable[tuple[str, str, Html]], version: str) -> Html:
+    """One report of a page: its head, and each part with its anchor, heading and content.
+
+    Parts without content are left out. `version` is that of the validator.
+    """
+    name = anchor(title)
+    there = [(at, heading, content) for at, heading, content in parts if content]
+    links = [tag("li", tag("a", heading, href=f"#{name}-{at}")) for at, heading, _ in there]
+    return tag(
+        "article",
+        head,
+        tag("nav", tag("ul", *links), aria_label=f"Parts of {title}", class_="parts"),
+        *(_section(name, at, heading, content, of=title) for at, heading, content in there),
+        tag("p", f"DRS estate validator {version}. The same as data: report.json.", class_="foot"),
+        id=name,
+        aria_label=title,
+    )
 
 
 def anchor(text: str) -> str:
@@ -66,7 +80,7 @@ def anchor(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "report"
 
 
-def section(article_name: str, name: str, title: str, *content: str, of: str) -> Html:
+def _section(article_name: str, name: str, title: str, *content: str, of: str) -> Html:
     """A part of an article, under a heading; `of` is the article's title, for those who do not see it."""
     return tag(
         "section",

@@ -395,36 +395,46 @@ def _controls(found: Sequence[Json], accounts: Sequence[Named], name: str) -> Ht
         if counts[each]
     ]  # fmt: skip
     invariants = sorted({finding["invariant"] for finding in found})
+    return controls(
+        tag("fieldset", tag("legend", "Outcome"), *boxes),
+        chosen("Invariant", "invariant", [(each, each) for each in invariants]),
+        chosen("Account", "account", [(each.name, str(at)) for at, each in enumerate(accounts)]),
+        label=f"Findings of {name}",
+        looked_for="words in a finding",
+        said=counted_as(len(found), "finding"),
+    )
+
+
+def controls(*own: Html, label: str, looked_for: str, said: str, noun: str | None = None) -> Html:
+    """Controls that filter the groups beside them, where scripts run: `own`, a search and two buttons.
+
+    `page.js` knows them by their names: `state` and `invariant` are of a group, `account` of its rows.
+    `noun` is what the rows are, if they are no findings.
+    """
     return tag(
         "form",
-        tag("fieldset", tag("legend", "Outcome"), *boxes),
-        tag(
-            "label",
-            "Invariant",
-            tag("select", tag("option", "all", value=""),
-                *(tag("option", each, value=each) for each in invariants), name="invariant"),
-        ),
-        tag(
-            "label",
-            "Account",
-            tag("select", tag("option", "all", value=""),
-                *(tag("option", each.name, value=str(at)) for at, each in enumerate(accounts)),
-                name="account"),
-        ),
+        *own,
         tag(
             "label",
             "Search",
-            tag("input", type="search", name="text", placeholder="words in a finding",
+            tag("input", type="search", name="text", placeholder=looked_for,
                 autocomplete="off", spellcheck="false"),
         ),
         tag("button", "Show all", type="reset"),
         tag("button", "Open all", type="button", name="fold"),
-        tag("output", counted_as(len(found), "finding"), aria_live="polite"),
+        tag("output", said, aria_live="polite"),
         class_="controls",
         role="search",
-        aria_label=f"Findings of {name}",
+        aria_label=label,
+        data_noun=noun,
         hidden=True,
     )  # fmt: skip
+
+
+def chosen(label: str, name: str, values: Iterable[tuple[str, str]]) -> Html:
+    """A choice among values, each with its words, or all of them."""
+    options = [tag("option", words, value=value) for words, value in (("all", ""), *values)]
+    return tag("label", label, tag("select", *options, name=name))
 
 
 def notes(texts: Sequence[str]) -> Html:

@@ -10,6 +10,7 @@ from validator.reports.html import sections
 from validator.reports.html.elements import (
     Html,
     bar,
+    counted_as,
     folded,
     items,
     joined,
@@ -18,7 +19,7 @@ from validator.reports.html.elements import (
     table,
     tag,
 )
-from validator.reports.html.page import anchor, article, page, section
+from validator.reports.html.page import article, page
 from validator.reports.html.picture import picture
 from validator.reports.sizing import EXPLAIN, Sized, document
 from validator.sizing import PRIORITY, WAVE, Filled, Server
@@ -35,18 +36,7 @@ def to_html(sized: Sized) -> str:
     """The run as a page that stands by itself."""
     data = document(sized)
     title = one_line(f"size {sized.env}" if sized.env else "size")
-    name = anchor(title)
-    parts = [(at, heading, content) for at, heading, content in _parts(sized, data) if content]
-    links = [tag("li", tag("a", heading, href=f"#{name}-{at}")) for at, heading, _ in parts]
-    made = article(
-        name,
-        title,
-        _head(data, title),
-        tag("nav", tag("ul", *links), aria_label=f"Parts of {title}", class_="parts"),
-        *(section(name, at, heading, content, of=title) for at, heading, content in parts),
-        tag("p", f"DRS estate validator {data['validator_version']}. The same as data: report.json.",
-            class_="foot"),
-    )  # fmt: skip
+    made = article(title, _head(data, title), _parts(sized, data), data["validator_version"])
     return page(f"{title}: {data['verdict']}", [made])
 
 
@@ -150,14 +140,20 @@ def _needs(data: Json) -> Html:
                 _bounds(addresses) + ("" if there is None else f" of {shown(there)}"),
             )
         )
+    recovered = _bounds(data["recovery_vcpus"])
     columns = (
         "Account", "Volumes", "GiB", "Snapshots", "Of quota", "Replication servers", "vCPUs", "Addresses",
     )  # fmt: skip
-    return table(
-        "Volumes, snapshots and replication servers of each account",
-        columns,
-        body,
-        numbers=frozenset({1, 2, 3, 5, 6, 7}),
+    return joined(
+        (
+            table(
+                "Volumes, snapshots and replication servers of each account",
+                columns,
+                body,
+                numbers=frozenset({1, 2, 3, 5, 6, 7}),
+            ),
+            tag("p", f"vCPUs that the recovered servers take in the target: {recovered}."),
+        )
     )
 
 
@@ -233,37 +229,15 @@ def _server(server: Server, waves: Sequence[str]) -> Html:
 
 
 def _controls(accounts: Sequence[str], waves: Sequence[str], total: int) -> Html:
-    return tag(
-        "form",
+    return sections.controls(
         tag("input", type="hidden", name="state", value="server"),
-        tag(
-            "label",
-            "Account",
-            tag("select", tag("option", "all", value=""),
-                *(tag("option", each, value=each) for each in accounts), name="invariant"),
-        ),
-        tag(
-            "label",
-            "Wave",
-            tag("select", tag("option", "all", value=""),
-                *(tag("option", each, value=str(at)) for at, each in enumerate(waves)),
-                name="account"),
-        ),
-        tag(
-            "label",
-            "Search",
-            tag("input", type="search", name="text", placeholder="an id, a name, an account",
-                autocomplete="off", spellcheck="false"),
-        ),
-        tag("button", "Show all", type="reset"),
-        tag("button", "Open all", type="button", name="fold"),
-        tag("output", f"{total:,} servers", aria_live="polite"),
-        class_="controls",
-        role="search",
-        aria_label="Servers",
-        data_noun="servers",
-        hidden=True,
-    )  # fmt: skip
+        sections.chosen("Account", "invariant", [(each, each) for each in accounts]),
+        sections.chosen("Wave", "account", [(each, str(at)) for at, each in enumerate(waves)]),
+        label="Servers",
+        looked_for="an id, a name, an account",
+        said=counted_as(total, "server"),
+        noun="servers",
+    )
 
 
 def _findings(sized: Sized) -> Iterator[Json]:
