@@ -234,6 +234,7 @@ def test_a_server_of_another_priority_changes_its_plan_alone(made: Made) -> None
         drs.tag_resource(resourceArn=one, tags={"dr:priority": "3"})
 
 
+@pytest.mark.slow
 def test_servers_that_no_plan_can_take_are_named(made: Made) -> None:
     items = sorted(made.listed(TARGET), key=lambda item: item["arn"])
     drs, tagged = made.drs(TARGET), {}
@@ -403,14 +404,22 @@ def test_a_target_that_cannot_be_read_is_an_error(
     assert writes(made) == before
 
 
+@pytest.mark.slow
 def test_more_plans_than_aws_keeps(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     few = replace(recovery_plans.RECOVERY_PLANS, value=2)
     monkeypatch.setattr(recovery_plans, "RECOVERY_PLANS", few)
     with pytest.raises(AccountError, match="3 recovery plans would stand there, and AWS keeps 2"):
         run(made)
     assert not listed(made)
+    for name in ("a", "b"):  # one that stands twice counts twice
+        tags = {"dr:recovery-plan": "staging/wave-1/1"}
+        made.drs(TARGET).create_recovery_plan(name=name, tags=tags)
+    made.drs(TARGET).create_recovery_plan(name="of somebody else")
+    with pytest.raises(AccountError, match="5 recovery plans would stand there"):
+        run(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "message"),
     [
@@ -425,6 +434,7 @@ def test_orders_that_aws_has_no_plans_for(made: Made, order: Order, message: str
         run(made, order)
 
 
+@pytest.mark.slow
 def test_a_target_without_drs(embedded: Embedded) -> None:
     with pytest.raises(AccountError, match="UninitializedAccount"):
         run(fresh(embedded))

@@ -190,8 +190,8 @@ def write(
     drs = opener.open(account.id, tfvars.text(declared, "recovery_region")).client("drs")
     servers, left_out = read(drs, waves)
     wanted = packed(servers, env, order)
-    standing, others = _standing(drs, env)
-    _check_room(drs, len({*standing, *(plan.key for plan in wanted)}) + len(others))
+    standing, others, there = _standing(drs, env)
+    _check_room(drs, there + sum(plan.key not in standing for plan in wanted))
     written = []
     for number, plan in enumerate(wanted):
         on_progress("writing plans", number, len(wanted))
@@ -333,12 +333,17 @@ def _natural(text: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(each)) if each.isdigit() else (1, each) for each in parts)
 
 
-def _standing(drs: Client, env: str) -> tuple[dict[str, list[_Standing]], dict[str, str]]:
-    """The plans of this env by key, and the ARNs of all other plans by name; raises AccountError."""
+def _standing(drs: Client, env: str) -> tuple[dict[str, list[_Standing]], dict[str, str], int]:
+    """The plans of this env by key, the ARNs of the others by name, and how many plans there are.
+
+    Raises AccountError.
+    """
     own: dict[str, list[_Standing]] = {}
     others: dict[str, str] = {}
+    there = 0
     try:
         for item in pages(drs, "list_recovery_plans", "recoveryPlans"):
+            there += 1
             arn, name = item["recoveryPlanArn"], item["name"]
             plan = call(drs, "get_recovery_plan", recoveryPlanArn=arn)["recoveryPlan"]
             key = (plan.get("tags") or {}).get(OWN_TAG, "")
@@ -360,7 +365,7 @@ def _standing(drs: Client, env: str) -> tuple[dict[str, list[_Standing]], dict[s
             f"{where(drs, 'list_recovery_plans')} gave an answer that lacks a part "
             f"({type(error).__name__}: {error})."
         ) from error
-    return own, others
+    return own, others, there
 
 
 def _read_steps(drs: Client, arn: str) -> Iterator[tuple[str, Step]]:
