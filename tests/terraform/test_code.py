@@ -25,33 +25,45 @@ def terraform_in(folder: Path, environment: dict[str, str], *command: str) -> st
     return done.stdout
 
 
-def copy_of(name: str, folder: Path) -> Path:
-    """A copy of a module, with the envs' lock."""
-    copy = folder / name
-    shutil.copytree(MODULES / name, copy)
-    shutil.copy(ENVS / "staging" / ".terraform.lock.hcl", copy)
-    return copy
+def file_of(name: str) -> str:
+    return f"{name.replace('-', '_')}.tftest.hcl"
 
 
 @pytest.fixture(scope="module")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of Terraform after an init, which is the same for all: no module calls another."""
-    folder = tmp_path_factory.mktemp("initialised")
+def said(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What Terraform says of the tests of all modules.
+
+    They are run by one process, as tests of a root module of their own: to read what the provider
+    knows takes Terraform far longer than the tests of a module do.
+    """
+    root = tmp_path_factory.mktemp("terraform") / "root"
+    shutil.copytree(MODULES, root, ignore=shutil.ignore_patterns("tests"))
+    for file in (".terraform.lock.hcl", "versions.tf"):
+        shutil.copy(ENVS / "staging" / file, root)
+    (root / "tests").mkdir()
+    for name in NAMES:
+        (file,) = (MODULES / name / "tests").iterdir()
+        assert file.name == file_of(name)
+        module = f'  module {{\n    source = "./{name}"\n  }}\n'
+        text = re.sub(r'^run ".*" {\n', rf"\g<0>{module}", file.read_text(), flags=re.M)
+        (root / "tests" / file.name).write_text(text)
     working = terraform.WorkingDirectory(
-        ENVS / "staging", folder / "data", {"GOGC": "300", **os.environ}, folder / "build"
+        root, root.parent / "data", {"GOGC": "300", **os.environ}, root.parent / "build"
     )
     environment = dict(working._environment)
-    copy = copy_of(NAMES[0], folder)
-    terraform_in(copy, environment, "init", "-input=false", "-backend=false")
-    return environment
+    terraform_in(root, environment, "init", "-input=false", "-backend=false")
+    return terraform_in(root, environment, "test", "-no-color")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_terraform_test(name: str, tmp_path: Path, initialised: dict[str, str]) -> None:
-    said = terraform_in(copy_of(name, tmp_path), initialised, "test")
-    passed = re.search(r"(\d+) passed, 0 failed", said)
-    assert passed and int(passed[1]) > 0
+def test_terraform_test(name: str, said: str) -> None:
+    file = f"tests/{file_of(name)}"
+    runs = re.findall(r'^run "(.*)"', (MODULES / name / file).read_text(), re.M)
+    begin, end = (re.escape(f"{file}... {word}") for word in ("in progress", "pass"))
+    ran = re.search(rf"^{begin}\n(.*?)^{end}$", said, re.S | re.M)
+    assert ran, said
+    assert re.findall(r'^  run "(.*)"\.\.\. pass$', ran[1], re.M) == runs
 
 
 @pytest.mark.parametrize("name", NAMES)
