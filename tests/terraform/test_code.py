@@ -1,9 +1,11 @@
 """The Terraform code: its own tests pass, its form is one, its README tells the truth."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,30 +31,53 @@ def file_of(name: str) -> str:
     return f"{name.replace('-', '_')}.tftest.hcl"
 
 
+@contextlib.contextmanager
+def attached(data: Path) -> Iterator[dict[str, str]]:
+    """What lets Terraform talk to one provider process, instead of starting one for each run of a test.
+
+    A process can be given one configuration only: mocks give it none.
+    """
+    (provider,) = data.glob("providers/*/hashicorp/aws/*/*/terraform-provider-aws*")
+    with subprocess.Popen([provider, "-debug"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            found = (re.search("TF_REATTACH_PROVIDERS='(.*)'", line) for line in process.stdout)
+            yield {"TF_REATTACH_PROVIDERS": next(filter(None, found))[1]}
+        finally:
+            process.terminate()
+
+
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What Terraform says of the tests of all modules.
 
-    They are run by one process, as tests of a root module of their own: to read what the provider
-    knows takes Terraform far longer than the tests of a module do.
+    One process runs them, as tests of a root module of their own: to read what the provider knows takes
+    Terraform longer than all tests do.
     """
-    root = tmp_path_factory.mktemp("terraform") / "root"
+    folder = tmp_path_factory.mktemp("terraform")
+    root = folder / "root"
     shutil.copytree(MODULES, root, ignore=shutil.ignore_patterns("tests"))
     for file in (".terraform.lock.hcl", "versions.tf"):
         shutil.copy(ENVS / "staging" / file, root)
     (root / "tests").mkdir()
     for name in NAMES:
-        (file,) = (MODULES / name / "tests").iterdir()
-        assert file.name == file_of(name)
+        (file_of_tests,) = (MODULES / name / "tests").iterdir()
+        assert file_of_tests.name == file_of(name)
         module = f'  module {{\n    source = "./{name}"\n  }}\n'
-        text = re.sub(r'^run ".*" {\n', rf"\g<0>{module}", file.read_text(), flags=re.M)
-        (root / "tests" / file.name).write_text(text)
-    working = terraform.WorkingDirectory(
-        root, root.parent / "data", {"GOGC": "300", **os.environ}, root.parent / "build"
-    )
+        text = re.sub(r'^run ".*" {\n', rf"\g<0>{module}", file_of_tests.read_text(), flags=re.M)
+        (root / "tests" / file_of_tests.name).write_text(text)
+    working = terraform.WorkingDirectory(root, folder / "data", os.environ, folder / "build")
     environment = dict(working._environment)
     terraform_in(root, environment, "init", "-input=false", "-backend=false")
-    return terraform_in(root, environment, "test", "-no-color")
+    with attached(folder / "data") as more:
+        done = subprocess.run(
+            ["terraform", "test", "-no-color"],
+            cwd=root,
+            env=environment | more,
+            capture_output=True,
+            text=True,
+        )
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
