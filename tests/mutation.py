@@ -1,17 +1,10 @@
-"""Judges mutants: in copies of the env's code, and in copies of its plan.
+"""Judges mutants: in copies of the env's code, and in copies of its plan."""
 
-Most mutants break one module, and evaluating the whole env takes most of the time of judging one. So the
-env is evaluated in many small parts here, each again only where something in it was changed.
-"""
-
-import contextlib
 import copy
 import os
-import pickle
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -21,14 +14,9 @@ from typing import Any
 from tests.mutants import AT_LOST, ENV, TERRAFORM, Edit, Mutant, Planned
 from validator.findings import Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
-from validator.sources import code, evaluate, parts, plan, tfvars
-from validator.sources.evaluate import Evaluated
+from validator.sources import code, plan, tfvars
 
 Json = dict[str, Any]
-
-_evaluated: dict[frozenset[tuple[str, bytes]], bytes] = {}
-"""What the evaluator made of code, by the name and content of each file of that code."""
-_begun = evaluate.begun
 
 
 def verdict(directory: Path, env: str) -> Verdict:
@@ -50,39 +38,9 @@ def judge_all(mutants: Sequence[Mutant | Edit]) -> list[Verdict]:
     # NOTE: processes of their own: a fork would share the pipe to the evaluator with its parent.
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(2, get_context("spawn"), _in_parts) as pool,
+        ProcessPoolExecutor(2, get_context("spawn")) as pool,
     ):
         return list(pool.map(partial(_judged, Path(folder)), mutants, chunksize=4))
-
-
-def _in_parts() -> None:
-    """From now on this process evaluates an env part by part, and nothing twice."""
-    parts.AT_ONCE = 1
-    evaluate.begun = _remembered
-
-
-@contextlib.contextmanager
-def _remembered(directory: Path, variables: str) -> Iterator[Callable[[], Evaluated]]:
-    """As `evaluate.begun`, which is asked only for code that is not known yet."""
-    files = _code(directory)
-    if files not in _evaluated:
-        with _begun(directory, variables) as finished:
-            _evaluated[files] = pickle.dumps(finished())
-    yield lambda: pickle.loads(_evaluated[files])
-
-
-def _code(directory: Path) -> frozenset[tuple[str, bytes]]:
-    """The files that mutants edit, of a root module and of the modules that it calls."""
-    folders = {directory}
-    for file in directory.glob("*.tf"):
-        sources = re.findall(r'source += "(\.[^"]+)"', file.read_text())
-        folders |= {directory / source for source in sources}
-    return frozenset(
-        (os.path.relpath(file, directory), file.read_bytes())
-        for folder in folders
-        for file in folder.iterdir()
-        if file.suffix in {".tf", ".tfvars"}
-    )
 
 
 def _judged(folder: Path, mutant: Mutant | Edit) -> Verdict:
