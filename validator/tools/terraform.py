@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -263,23 +264,26 @@ def _found(environment: Mapping[str, str]) -> tuple[Path, str]:
     return Path(found), version
 
 
-def formatted(text: str, environment: Mapping[str, str]) -> str:
-    """HCL in Terraform's own form; raises ToolError."""
-    try:
-        done = subprocess.run(
-            [executable(environment), "fmt", "-no-color", "-"],
-            input=text,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=60,
-            env={**environment, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull},
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolError(f"`terraform fmt` failed ({error}).") from error
-    if done.returncode != 0:
-        raise ToolError(_explained("fmt", done.returncode, done.stderr.strip()))
-    return done.stdout
+def formatted(texts: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Files by name, with HCL in Terraform's own form and the others as they are; raises ToolError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            for file, text in texts.items():
+                (folder / file).write_text(text, encoding="utf-8")
+            done = subprocess.run(
+                [executable(environment), "fmt", "-no-color", "-list=false", name],
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                timeout=60,
+                env={**environment, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull},
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ToolError(f"`terraform fmt` failed ({error}).") from error
+        if done.returncode != 0:
+            raise ToolError(_explained("fmt", done.returncode, done.stderr.strip()))
+        return {file: (folder / file).read_text(encoding="utf-8") for file in texts}
 
 
 def mirror(directory: Path, environment: Mapping[str, str]) -> Path | None:
