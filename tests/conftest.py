@@ -68,6 +68,7 @@ class Embedded:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._client = functools.cache(self._made)
 
     def environment(self, account_id: str) -> dict[str, str]:
         return {
@@ -77,6 +78,10 @@ class Embedded:
         }
 
     def client(self, service: str, account_id: str, region: str = REGION) -> Any:
+        """The client of a service in an account, made once."""
+        return self._client(service, account_id, region)
+
+    def _made(self, service: str, account_id: str, region: str) -> Any:
         made = accounts.client(service, region, self.environment(account_id))
         if service == "drs":
             made.meta.events.register("before-parse.drs.*", models_own_answer)
