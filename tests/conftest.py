@@ -19,7 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from validator import accounts, project
+from validator import accounts, cli, project
 from validator.tools import emulator, terraform
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +68,7 @@ class Embedded:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._client = functools.cache(self._made)
 
     def environment(self, account_id: str) -> dict[str, str]:
         return {
@@ -77,6 +78,10 @@ class Embedded:
         }
 
     def client(self, service: str, account_id: str, region: str = REGION) -> Any:
+        """The client of a service in an account, made once."""
+        return self._client(service, account_id, region)
+
+    def _made(self, service: str, account_id: str, region: str) -> Any:
         made = accounts.client(service, region, self.environment(account_id))
         if service == "drs":
             made.meta.events.register("before-parse.drs.*", models_own_answer)
@@ -176,8 +181,7 @@ def run_validator(
 
     Plans leave checkov out, which takes longer than they do: tests of it call `validator gate`.
     """
-    if arguments[:1] in {("plan",), ("apply",)} and len(arguments) > 1:
-        arguments = (*arguments, "--skip-checkov")
+    arguments = _without_checkov(arguments)
     kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
     environment = {k: v for k, v in os.environ.items() if k in kept}
     # Terraform and its providers spend a fifth of their time on collecting garbage of short runs.
@@ -191,6 +195,12 @@ def run_validator(
     )
 
 
+def _without_checkov(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    if arguments[:1] in {("plan",), ("apply",)} and len(arguments) > 1:
+        return (*arguments, "--skip-checkov")
+    return arguments
+
+
 Validator = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -198,6 +208,29 @@ Validator = Callable[..., "subprocess.CompletedProcess[str]"]
 def validator(checkout: Path) -> Validator:
     """`run_validator` in this test's checkout."""
     return functools.partial(run_validator, checkout)
+
+
+@pytest.fixture
+def called(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Validator:
+    """As `validator`, within this process: most commands take less time than an interpreter of theirs."""
+    monkeypatch.chdir(checkout)
+    for name in [each for each in os.environ if each.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+
+    def call(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        with monkeypatch.context() as environment:
+            for name, value in {"CLOUD": "embedded", "GOGC": "300", **more}.items():
+                environment.setenv(name, value)
+            capsys.readouterr()
+            try:
+                status = cli.main(_without_checkov(arguments))
+            except SystemExit as ended:  # bad usage
+                status = int(ended.code or 0)
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return call
 
 
 def use(checkout: Path, embedded: Embedded) -> None:

@@ -18,9 +18,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_new_env_differs_by_value_only(checkout: Path, validator: Validator) -> None:
+def test_a_new_env_differs_by_value_only(checkout: Path, called: Validator) -> None:
     arguments = ("new-env", "other", "--like", "staging", *NEW, "--servers", "700")
-    done = validator(*arguments)
+    done = called(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     made, prod = checkout / ENVS / "other", checkout / ENVS / "prod"
     assert {f.name for f in made.iterdir()} == {f.name for f in prod.iterdir()}
@@ -31,9 +31,9 @@ def test_a_new_env_differs_by_value_only(checkout: Path, validator: Validator) -
     assert "env other:" in declared
     assert "staging" not in declared.replace("staging_a", "").replace("staging-", "")
     assert 'key    = "other/terraform.tfstate"' in (made / "backend.hcl").read_text()
-    assert validator("check", "other").returncode == 0
+    assert called("check", "other").returncode == 0
     before = tree(made)
-    again = validator(*arguments)
+    again = called(*arguments)
     assert (again.returncode, tree(made)) == (0, before)
     assert "Nothing was changed" in again.stdout
 
@@ -53,64 +53,60 @@ def test_a_new_env_differs_by_value_only(checkout: Path, validator: Validator) -
     ],
 )
 def test_an_env_that_cannot_be(
-    checkout: Path, validator: Validator, arguments: list[str], said: str
+    checkout: Path, called: Validator, arguments: list[str], said: str
 ) -> None:
     before = tree(checkout)
-    done = validator("new-env", "other", "--like", "staging", *arguments)
+    done = called("new-env", "other", "--like", "staging", *arguments)
     assert (done.returncode, tree(checkout)) == (2, before)
     assert said in done.stderr
 
 
 @pytest.mark.parametrize("name", ["../other", "Other", "o", "other env", "-other"])
-def test_a_name_that_is_none(checkout: Path, validator: Validator, name: str) -> None:
+def test_a_name_that_is_none(checkout: Path, called: Validator, name: str) -> None:
     before = tree(checkout)
-    done = validator("new-env", "--like", "staging", *NEW, "--servers", "9", "--", name)
+    done = called("new-env", "--like", "staging", *NEW, "--servers", "9", "--", name)
     assert (done.returncode, tree(checkout)) == (2, before)
 
 
-def test_an_env_with_more_servers_than_its_accounts_hold(
-    checkout: Path, validator: Validator
-) -> None:
+def test_an_env_with_more_servers_than_its_accounts_hold(checkout: Path, called: Validator) -> None:
     before = tree(checkout)
-    done = validator("new-env", "other", "--like", "staging", *NEW, "--servers", "901")
+    done = called("new-env", "other", "--like", "staging", *NEW, "--servers", "901")
     assert (done.returncode, tree(checkout)) == (1, before)
     assert "301" in done.stdout
     assert "Nothing was written" in done.stderr
 
 
-def test_another_env_of_that_name(checkout: Path, validator: Validator) -> None:
+def test_another_env_of_that_name(checkout: Path, called: Validator) -> None:
     before = tree(checkout)
-    done = validator("new-env", "prod", "--like", "staging", *NEW, "--servers", "9")
+    done = called("new-env", "prod", "--like", "staging", *NEW, "--servers", "9")
     assert (done.returncode, tree(checkout)) == (2, before)
     assert "exists already" in done.stderr
 
 
-def test_an_account_more_and_less(checkout: Path, validator: Validator) -> None:
+def test_an_account_more_and_less(checkout: Path, called: Validator, running: Embedded) -> None:
     """What is added like the accounts that are there can be removed without a trace."""
-    before = tree(checkout)
-    done = validator("add-staging-account", "staging", "123123123123")
+    before = tree(checkout / "terraform")
+    done = called("add-staging-account", "staging", "123123123123")
     assert done.returncode == 0, done.stdout + done.stderr
     added = checkout / ENVS / "staging/staging-2.tf"
     assert added.read_text() == (ROOT / ENVS / "prod/staging-2.tf").read_text()
-    assert validator("check", "staging").returncode == 0
+    assert called("check", "staging").returncode == 0
     after = tree(checkout / "terraform")
-    again = validator("add-staging-account", "staging", "123123123123")
+    again = called("add-staging-account", "staging", "123123123123")
     assert (again.returncode, tree(checkout / "terraform")) == (0, after)
-    other = validator("add-staging-account", "staging", "123123123123", "--servers", "7")
+    other = called("add-staging-account", "staging", "123123123123", "--servers", "7")
     assert (other.returncode, tree(checkout / "terraform")) == (2, after)
-    asked = validator("remove-staging-account", "staging", "staging-2")
+    asked = called("remove-staging-account", "staging", "staging-2")
     assert (asked.returncode, tree(checkout / "terraform")) == (1, after)
     assert "0 source servers that replicate there" in asked.stdout
-    gone = validator("remove-staging-account", "staging", "staging-2", "--yes")
+    gone = called("remove-staging-account", "staging", "staging-2", "--yes")
     assert gone.returncode == 0, gone.stdout + gone.stderr
-    assert tree(checkout / "terraform") == {
-        name.removeprefix("terraform/"): text for name, text in before.items()
-    }
+    assert tree(checkout / "terraform") == before
 
 
-def test_an_account_with_its_servers_and_their_wave(checkout: Path, validator: Validator) -> None:
+def test_an_account_with_its_servers_and_their_wave(checkout: Path, called: Validator) -> None:
     more = ["--servers", "200", "--wave", "wave-4", "--name", "more", "--cidr", "10.9.0.0/24"]
-    done = validator("add-staging-account", "staging", "123123123123", *more)
+    done = called("add-staging-account", "staging", "123123123123", *more)
     assert done.returncode == 0, done.stdout + done.stderr
     declared = (checkout / TFVARS).read_text()
     assert "wave-4 = 200" in declared
@@ -136,35 +132,35 @@ def test_an_account_with_its_servers_and_their_wave(checkout: Path, validator: V
     ],
 )
 def test_an_account_that_cannot_be_added(
-    checkout: Path, validator: Validator, arguments: list[str], status: int, said: str
+    checkout: Path, called: Validator, arguments: list[str], status: int, said: str
 ) -> None:
     before = tree(checkout)
-    done = validator("add-staging-account", "staging", *arguments)
+    done = called("add-staging-account", "staging", *arguments)
     assert (done.returncode, tree(checkout)) == (status, before)
     assert said in done.stdout + done.stderr
 
 
-def test_a_file_that_holds_more_than_its_account(checkout: Path, validator: Validator) -> None:
+def test_a_file_that_holds_more_than_its_account(checkout: Path, called: Validator) -> None:
     file = checkout / ENVS / "staging/staging-1.tf"
     file.write_text(f"{file.read_text()}\nlocals {{\n  more = 1\n}}\n")
     before = tree(checkout)
-    done = validator("add-staging-account", "staging", "123123123123")
+    done = called("add-staging-account", "staging", "123123123123")
     assert (done.returncode, tree(checkout)) == (2, before)
     assert "holds more than" in done.stderr
 
 
-def test_an_env_that_is_wrong_already_may_grow(checkout: Path, validator: Validator) -> None:
+def test_an_env_that_is_wrong_already_may_grow(checkout: Path, called: Validator) -> None:
     """What was wrong before is no reason not to add an account; what the account makes wrong is."""
     edit(checkout / TFVARS, "wave-1 = 200", "wave-1 = 199")
-    assert validator("check", "staging").returncode == 1
-    assert validator("add-staging-account", "staging", "123123123123").returncode == 0
+    assert called("check", "staging").returncode == 1
+    assert called("add-staging-account", "staging", "123123123123").returncode == 0
 
 
 def test_what_terraform_made_goes_first(
-    checkout: Path, validator: Validator, applied_here: Embedded
+    checkout: Path, called: Validator, applied_here: Embedded
 ) -> None:
     before = tree(checkout / "terraform")
-    done = validator("remove-staging-account", "staging", "staging-1", "--yes")
+    done = called("remove-staging-account", "staging", "staging-1", "--yes")
     assert done.returncode == 1, done.stderr
     assert "-target=module.staging_1_replication_key" in done.stdout
     assert tree(checkout / "terraform") == before
@@ -172,14 +168,14 @@ def test_what_terraform_made_goes_first(
 
 @pytest.mark.parametrize("extended", [False, True], ids=["replicating", "extended"])
 def test_nothing_is_removed_that_protects(
-    checkout: Path, validator: Validator, applied_here: Embedded, extended: bool
+    checkout: Path, called: Validator, applied_here: Embedded, extended: bool
 ) -> None:
     body = {"account": STAGING, "region": REGION, "count": 3}
     applied_here.door("source-servers", body)
     if extended:
-        assert validator("extend", "staging").returncode == 0
+        assert called("extend", "staging").returncode == 0
     before = tree(checkout / "terraform")
-    done = validator("remove-staging-account", "staging", "staging-1", "--yes")
+    done = called("remove-staging-account", "staging", "staging-1", "--yes")
     assert done.returncode == 1, done.stderr
     assert "3 source servers that replicate there" in done.stdout
     assert f"{3 if extended else 0} extensions of them in the target" in done.stdout
@@ -188,7 +184,7 @@ def test_nothing_is_removed_that_protects(
 
 @pytest.mark.parametrize("account", [STAGING, TARGET], ids=["its own", "the target"])
 def test_what_cannot_be_seen_is_not_removed(
-    checkout: Path, validator: Validator, applied_here: Embedded, account: str
+    checkout: Path, called: Validator, applied_here: Embedded, account: str
 ) -> None:
     applied_here.door(
         "faults",
@@ -200,13 +196,13 @@ def test_what_cannot_be_seen_is_not_removed(
         },
     )
     before = tree(checkout / "terraform")
-    done = validator("remove-staging-account", "staging", "staging-1", "--yes")
+    done = called("remove-staging-account", "staging", "staging-1", "--yes")
     assert done.returncode == 2, done.stdout
     assert "is not known" in done.stderr
     assert tree(checkout / "terraform") == before
 
 
-def test_an_account_that_is_not_there(validator: Validator, checkout: Path) -> None:
-    done = validator("remove-staging-account", "staging", "staging-9", "--yes")
+def test_an_account_that_is_not_there(called: Validator, checkout: Path) -> None:
+    done = called("remove-staging-account", "staging", "staging-9", "--yes")
     assert done.returncode == 2
     assert "it has: staging-1" in done.stderr

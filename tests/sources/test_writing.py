@@ -100,7 +100,8 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     texts = ["é\t\\", '"q"', "${x}", '"${a}%{b}\n', "$${x}", "%%{x}", "a$", "\x7f\u2028"]
     value = {"a b": texts, "c": {"d": -1, "e": False, "f": 1.5}}
     file = tmp_path / "x.tfvars"
-    file.write_text(terraform.formatted(writing.assigned("", ("x",), value), os.environ))
+    text = writing.assigned("", ("x",), value)
+    file.write_text(terraform.formatted({file.name: text}, os.environ)[file.name])
     (tmp_path / "main.tf").write_text('variable "x" {}\noutput "x" { value = jsonencode(var.x) }\n')
     command = ["terraform", f"-chdir={tmp_path}", "plan", f"-var-file={file}", "-out=plan"]
     subprocess.run(command, capture_output=True, check=True)

@@ -129,15 +129,15 @@ def _remove(arguments: argparse.Namespace) -> int:
         with Progress(f"remove-staging-account {env.name}") as progress:
             progress.step("reading the accounts")
             estate = live.read(declared, env.name, envs.opener(declared, aws))
+            account = next(each for each in estate.staging if each.name == name)
+            if isinstance(account.servers, Unknown) or isinstance(estate.target.servers, Unknown):
+                raise UsageError(
+                    f"What replicates in {name} ({account.id}) is not known, so what would be lost is "
+                    "not: `validator verify` says why. Nothing was changed."
+                )
             at = plan.initialised(env, aws, progress)
             begin = f"module.{authoring.calls_of(name)}"
             made = sorted(each for each in at.addresses() if each.startswith(begin))
-        account = next(each for each in estate.staging if each.name == name)
-        if isinstance(account.servers, Unknown) or isinstance(estate.target.servers, Unknown):
-            raise UsageError(
-                f"What replicates in {name} ({account.id}) is not known, so what would be lost is "
-                "not: `validator verify` says why. Nothing was changed."
-            )
         own = [each for each in account.servers if each.replicating is not False]
         extended = [
             each
@@ -181,17 +181,14 @@ def kept(env: Env, files: Files, *, new: bool = False) -> int:
     """Writes the files if the env's code holds with them, or is no worse than before; else says why."""
     from validator.tools import terraform
 
-    before = () if new else _wrong(env)
-    formed = {
-        name: terraform.formatted(text, os.environ)
-        if text is not None and name.endswith((".tf", ".tfvars"))
-        else text
-        for name, text in files.items()
-    }
+    texts = {name: text for name, text in files.items() if text is not None}
+    formed: Files = {**files, **terraform.formatted(texts, os.environ)}
     with _trial(env, formed) as trial:
         run = _judged(trial, trial.root)
-        known = {_name(each) for each in before}
-        worse = [each for each in _counted(run) if _name(each) not in known]
+        wrong = _counted(run)
+        # The code as it is takes as long to judge, and hardly ever matters.
+        known = {_name(each) for each in _wrong(env)} if wrong and not new else set()
+        worse = [each for each in wrong if _name(each) not in known]
         if worse:
             print(to_text(run))
             reporting.say(f"Nothing was written: the code of env {env.name} would not hold.")

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -148,25 +149,9 @@ class WorkingDirectory:
             ),
         )
 
-    def validity(self) -> tuple[Finding, ...]:
-        """A finding on whether Terraform accepts the initialised code; raises ToolError."""
-        output: list[str] = []
-        self._run(["validate", "-json"], output.append, also=(1,))
-        try:
-            answer = json.loads("".join(output))
-            valid, diagnostics = answer["valid"], answer["diagnostics"]
-            messages = [
-                Message(_diagnostic({"diagnostic": each}), str(self._directory))
-                for each in diagnostics
-                if each.get("severity") == "error"
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ToolError(
-                f"{self._directory}: `terraform validate` gave no JSON ({error})."
-            ) from error
-        if valid is not True and not messages:
-            messages = [Message("Terraform calls the code invalid.", str(self._directory))]
-        return (_finding(_VALID, self._directory, messages),)
+    def valid(self) -> Finding:
+        """The finding that Terraform accepts the code, which it has planned: a plan begins with that."""
+        return _finding(_VALID, self._directory, [])
 
     def _events(self, command: str, on_event: OnEvent, *arguments: str, **options: Any) -> None:
         words = self._terraform.generate_cmd_string(
@@ -263,23 +248,26 @@ def _found(environment: Mapping[str, str]) -> tuple[Path, str]:
     return Path(found), version
 
 
-def formatted(text: str, environment: Mapping[str, str]) -> str:
-    """HCL in Terraform's own form; raises ToolError."""
-    try:
-        done = subprocess.run(
-            [executable(environment), "fmt", "-no-color", "-"],
-            input=text,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=60,
-            env={**environment, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull},
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolError(f"`terraform fmt` failed ({error}).") from error
-    if done.returncode != 0:
-        raise ToolError(_explained("fmt", done.returncode, done.stderr.strip()))
-    return done.stdout
+def formatted(texts: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Files by name, with HCL in Terraform's own form and the others as they are; raises ToolError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            for file, text in texts.items():
+                (folder / file).write_text(text, encoding="utf-8")
+            done = subprocess.run(
+                [executable(environment), "fmt", "-no-color", "-list=false", name],
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                timeout=60,
+                env={**environment, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull},
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ToolError(f"`terraform fmt` failed ({error}).") from error
+        if done.returncode != 0:
+            raise ToolError(_explained("fmt", done.returncode, done.stderr.strip()))
+        return {file: (folder / file).read_text(encoding="utf-8") for file in texts}
 
 
 def mirror(directory: Path, environment: Mapping[str, str]) -> Path | None:
