@@ -70,6 +70,7 @@ class Embedded:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._client = functools.cache(self._made)
 
     def environment(self, account_id: str) -> dict[str, str]:
         return {
@@ -79,6 +80,10 @@ class Embedded:
         }
 
     def client(self, service: str, account_id: str, region: str = REGION) -> Any:
+        """The client of a service in an account, made once."""
+        return self._client(service, account_id, region)
+
+    def _made(self, service: str, account_id: str, region: str) -> Any:
         made = accounts.client(service, region, self.environment(account_id))
         if service == "drs":
             made.meta.events.register("before-parse.drs.*", models_own_answer)
@@ -110,9 +115,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
-    """Ctrl-C is heard by the tests and what they start, even where a shell runs them in the background."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """The tests and what they start hear Ctrl-C and a hang-up, even in the background or under nohup."""
+    for number, heard in [
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ]:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, heard)
 
 
 _of_the_run = ExitStack()

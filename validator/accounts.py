@@ -5,6 +5,7 @@ sees boto3, so none can take a refusal for an empty answer. boto3 itself is impo
 client, since commands that need no AWS must not wait for it.
 """
 
+import copy
 import functools
 import os
 import re
@@ -232,12 +233,17 @@ def client(service: str, region: str, environment: Mapping[str, str]) -> Client:
 def _client(
     session: Any, service: str, region: str, environment: Mapping[str, str], attempts: int
 ) -> Client:
+    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
     endpoint = environment.get("AWS_ENDPOINT_URL")
-    # "standard" waits between attempts with jitter.
-    settings = _CONFIG | {"retries": {"mode": "standard", "total_max_attempts": attempts}}
+    # "standard" waits between attempts with jitter. A given User-Agent is not put together anew for
+    # every call.
+    settings = _CONFIG | {
+        "retries": {"mode": "standard", "total_max_attempts": attempts},
+        "user_agent": f"Boto3/{boto3.__version__}",
+    }
     if endpoint is not None:
         settings |= {"proxies": {}, "s3": {"addressing_style": "path"}}
     try:
@@ -261,6 +267,17 @@ def _loader() -> Any:
     return botocore.loaders.create_loader()
 
 
+@functools.cache
+def _hooks() -> Any:
+    """botocore's own handlers of events, to copy: for each session anew they would take longest."""
+    import botocore.hooks
+    import botocore.session
+
+    hooks = botocore.hooks.HierarchicalEmitter()
+    botocore.session.Session(event_hooks=hooks)
+    return hooks
+
+
 def _session(environment: Mapping[str, str], assumed: _Assumed | None = None) -> Any:
     import boto3
     import botocore.session
@@ -269,7 +286,8 @@ def _session(environment: Mapping[str, str], assumed: _Assumed | None = None) ->
         # A machine without an instance role must not wait for one.
         os.environ.setdefault("AWS_METADATA_SERVICE_TIMEOUT", "1")
         os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "1")
-    core = botocore.session.Session()
+    hooks = copy.copy(_hooks())
+    core = botocore.session.Session(event_hooks=hooks, include_builtin_handlers=False)
     core.register_component("data_loader", _loader())
     if "AWS_ACCESS_KEY_ID" in environment:
         # Explicit keys: neither a profile nor a config file of this machine may mix in.

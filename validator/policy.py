@@ -365,6 +365,7 @@ def _demands(operator: str, values: Values) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=2**16)  # the same few policies meet the same few requests
 def matches(pattern: str, text: str) -> bool:
     """True if `text` matches `pattern`, where * is any run of characters and ? any one.
 

@@ -178,14 +178,15 @@ def test_the_largest_estate_is_read_in_pages_and_a_constant_for_each_account(
     for account in STAGING_ACCOUNTS:
         made.register(PER_ACCOUNT, account)
     extend(made.declared, made.opener, launch=None, dry_run=False)
-    full = counted(embedded, lambda: read(made))
+    estates: list[Estate] = []
+    full = counted(embedded, lambda: estates.append(read(made)))
 
     pages = [math.ceil(TOTAL / PAGE), *[math.ceil(PER_ACCOUNT / PAGE)] * len(STAGING_ACCOUNTS)]
     more = sum(pages) - len(pages)
     assert full - empty == Counter({"drs DescribeSourceServers": more})
     assert not empty - full
 
-    estate = read(made)
+    (estate,) = estates
     assert totals(estate).protected.known == totals(estate).in_target.known == TOTAL
     folder = checkout(tmp_path / "large", made)
     assert memory_of_a_verification(folder) < MEMORY

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 import warnings
 from typing import Any
@@ -27,6 +28,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.routing import get_service_router
 from moto.ec2.exceptions import InvalidInstanceIdError
+from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
@@ -107,6 +109,7 @@ def install(management_account: str) -> None:
     tagged: Any = TaggedEC2Resource
     reservations: Any = InstanceBackend
     tagged.get_tags, reservations.get_instance = _tags_of, _instance
+    _install_images()
     moto.core.responses.BaseResponse.access_key_regex = re.compile(
         r"AWS.*(?P<access_key>(?<![A-Z0-9])(?:[A-Z0-9]{20}|[0-9]{12})(?![A-Z0-9]))[:/]"
     )
@@ -375,6 +378,25 @@ def _instance(backend: Any, identifier: str) -> Any:
             if instance.id == identifier:
                 return instance
     raise InvalidInstanceIdError(identifier)
+
+
+def _install_images() -> None:
+    """AWS's 1,300 images of a Region are made in an account that looks for one, and in no other."""
+    backend: Any = AmiBackend
+    make, making = backend._load_amis, threading.RLock()
+
+    def images(self: Any) -> dict[str, Any]:
+        with making:
+            if not self._has_images:
+                self._has_images = True
+                make(self)
+            found: dict[str, Any] = self._images
+            return found
+
+    def begin(self: Any, none: dict[str, Any]) -> None:
+        self._images, self._has_images = none, False
+
+    backend.amis, backend._load_amis = property(images, begin), lambda self: None
 
 
 def _install_documents() -> None:

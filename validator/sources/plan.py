@@ -153,6 +153,7 @@ class _Plan:
         configuration = _mapping(document.get("configuration"))
         self.root = _Module("", _mapping(configuration.get("root_module")))
         self.providers = _mapping(configuration.get("provider_config"))
+        self._told: dict[tuple[str, str], Any] = {}
         self.variables = {
             name: entry.get("value")
             for name, entry in _mapping(document.get("variables")).items()
@@ -200,8 +201,14 @@ class _Plan:
 
     def provider_value(self, config: Json | None, name: str) -> Any:
         """What the resource's provider sets `name` to, as far as the plan tells."""
-        key = (config or {}).get("provider_config_key")
-        provider = self.providers.get(key) if isinstance(key, str) else None
+        key = str((config or {}).get("provider_config_key", ""))
+        # Hundreds of resources share a handful of providers.
+        if (key, name) not in self._told:
+            self._told[key, name] = self._provider_value(key, name)
+        return self._told[key, name]
+
+    def _provider_value(self, key: str, name: str) -> Any:
+        provider = self.providers.get(key)
         expression = _mapping(_mapping(provider).get("expressions")).get(name)
         if expression is None:
             return Unknown(f"its provider {key or '(none)'} does not set {name}")
