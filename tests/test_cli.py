@@ -44,17 +44,19 @@ def report(checkout: Path, command: str = "plan") -> dict[str, Any]:
     return loaded
 
 
-def test_bootstrap_says_what_is_missing(validator: Validator, running: Embedded) -> None:
-    assert validator("bootstrap", "staging", "--dry-run").returncode == 1
+def test_bootstrap_says_what_is_missing(called: Validator, running: Embedded) -> None:
+    assert called("bootstrap", "staging", "--dry-run").returncode == 1
 
 
-def test_a_key_policy_that_is_known_only_after_apply(checkout: Path, validator: Validator) -> None:
+def test_a_key_policy_that_is_known_only_after_apply(
+    checkout: Path, called: Validator, running: Embedded
+) -> None:
     edit(
         checkout / "terraform/modules/replication-key/policy.tf",
         '["arn:aws:iam::${var.account_id}:root"]',
         '["arn:aws:iam::${var.account_id}:root", terraform_data.roles.id]',
     )
-    done = validator("plan", "staging")
+    done = called("plan", "staging")
     assert done.returncode == 2
     assert report(checkout)["verdict"] == "unknown"
     assert "module.staging_1_replication_key.terraform_data.roles.id" in done.stdout
@@ -73,44 +75,44 @@ BAD_VALUES = [
     ("old", "new", "status", "said"), [b[1:] for b in BAD_VALUES], ids=[b[0] for b in BAD_VALUES]
 )
 def test_bad_values(
-    checkout: Path, validator: Validator, old: str, new: str, status: int, said: str
+    checkout: Path, called: Validator, old: str, new: str, status: int, said: str
 ) -> None:
     edit(checkout / TFVARS, old, new)
-    done = validator("plan", "staging")
+    done = called("plan", "staging")
     assert done.returncode == status
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_no_values(checkout: Path, validator: Validator) -> None:
+def test_no_values(checkout: Path, called: Validator) -> None:
     (checkout / TFVARS).unlink()
-    done = validator("plan", "staging")
+    done = called("plan", "staging")
     assert done.returncode == 2
     assert "missing" in done.stderr
 
 
-def test_no_terraform(checkout: Path, validator: Validator, running: Embedded) -> None:
-    done = validator("plan", "staging", PATH="/nowhere")
+def test_no_terraform(checkout: Path, called: Validator, running: Embedded) -> None:
+    done = called("plan", "staging", PATH="/nowhere")
     assert done.returncode == 2
     assert "no `terraform` on PATH" in done.stderr
     assert not (checkout / "build/staging/plan/report.json").exists()
 
 
 def test_a_failing_terraform_leaves_no_old_report(
-    checkout: Path, validator: Validator, running: Embedded
+    checkout: Path, called: Validator, running: Embedded
 ) -> None:
     stale = checkout / "build/staging/plan/report.json"
     stale.parent.mkdir(parents=True)
     stale.write_text('{"verdict": "holds"}')
     with (checkout / "terraform/envs/staging/checks.tf").open("a") as file:
         file.write("this is no HCL")
-    done = validator("plan", "staging")
+    done = called("plan", "staging")
     assert done.returncode == 2
     assert not stale.exists()
 
 
-def test_an_env_that_is_not_there(validator: Validator) -> None:
-    done = validator("plan", "nowhere")
+def test_an_env_that_is_not_there(called: Validator) -> None:
+    done = called("plan", "nowhere")
     assert done.returncode == 2
     assert "dev, prod, staging" in done.stderr
 
@@ -132,7 +134,7 @@ SPOILT = [
 
 
 def test_only_the_plan_that_was_judged_is_applied(
-    checkout: Path, validator: Validator, planned_stage: Stage, planned_here: Embedded
+    checkout: Path, called: Validator, planned_stage: Stage, planned_here: Embedded
 ) -> None:
     assert not missing("validator plan staging", planned_stage.said)
     assert report(checkout)["verdict"] == "holds"
@@ -142,7 +144,7 @@ def test_only_the_plan_that_was_judged_is_applied(
     before = planned_here.door("calls", method="GET")
 
     def refused(env: str, said: str, why: str) -> None:
-        done = validator("apply", env)
+        done = called("apply", env)
         assert done.returncode == 2, why
         assert said in done.stderr, why
         assert done.stdout == "", why
@@ -161,9 +163,9 @@ def test_only_the_plan_that_was_judged_is_applied(
     assert planned_here.door("calls", method="GET") == before, "AWS was called"
 
 
-def test_a_build_folder_that_cannot_be_made(checkout: Path, validator: Validator) -> None:
+def test_a_build_folder_that_cannot_be_made(checkout: Path, called: Validator) -> None:
     (checkout / "build").write_text("in the way")
-    done = validator("plan", "staging")
+    done = called("plan", "staging")
     assert done.returncode == 2
     assert done.stderr.count("error: ") == 1
     assert str(checkout / "build") in done.stderr
@@ -266,7 +268,7 @@ def bounds(number: int) -> dict[str, int]:
 
 
 def test_what_a_plan_of_an_applied_estate_would_break(
-    checkout: Path, validator: Validator, applied_here: Embedded
+    checkout: Path, called: Validator, applied_here: Embedded
 ) -> None:
     """Too many servers, an open key, and effects, of which one is accepted: nothing is applied."""
     text = re.sub(r"(servers +=) 300", r"\1 301", (checkout / TFVARS).read_text(), count=1)
@@ -283,7 +285,7 @@ def test_what_a_plan_of_an_applied_estate_would_break(
     for file in (key, key.with_name("outputs.tf")):
         file.write_text(file.read_text().replace("aws_kms_key.this", "aws_kms_key.other"))
     (checkout / "build/staging/plan/saved.json").unlink()
-    done = validator("apply", "staging", "--accept", "no-server-is-resynchronised")
+    done = called("apply", "staging", "--accept", "no-server-is-resynchronised")
     assert done.returncode == 1, done.stderr
     violated = [f for f in report(checkout)["findings"] if f["outcome"] == "violated"]
     assert {f["invariant"]: f["waived"] is not None for f in violated} == {
@@ -305,27 +307,27 @@ def test_what_a_plan_of_an_applied_estate_would_break(
     assert "Applied" not in done.stdout
 
 
-def test_what_is_no_effect_cannot_be_accepted(validator: Validator) -> None:
-    done = validator("plan", "staging", "--accept", "account-ids-are-distinct")
+def test_what_is_no_effect_cannot_be_accepted(called: Validator) -> None:
+    done = called("plan", "staging", "--accept", "account-ids-are-distinct")
     assert done.returncode == 2
     assert "account-ids-are-distinct" in done.stderr
     assert "terraform" not in done.stderr.lower()
 
 
 def test_apply_and_verify(
-    checkout: Path, validator: Validator, applied_stage: Stage, applied_here: Embedded
+    checkout: Path, called: Validator, applied_stage: Stage, applied_here: Embedded
 ) -> None:
     cli = Cli(applied_here, checkout)
     assert "Terraform will change nothing" in applied_stage.said
-    assert validator("bootstrap", "staging", "--dry-run").returncode == 0
+    assert called("bootstrap", "staging", "--dry-run").returncode == 0
 
-    empty = validator("verify", "staging")
+    empty = called("verify", "staging")
     assert empty.returncode == 1
     assert "0 source servers replicate in target; 300 are declared" in empty.stdout
 
     for account in (TARGET, STAGING):
         applied_here.door("source-servers", {"account": account, "region": REGION, "count": 300})
-    done = validator("verify", "staging")
+    done = called("verify", "staging")
     assert done.returncode == 1
     assert done.stdout.count(f"is not extended into {TARGET}") == 300
     assert report(checkout, "verify")["counts"] == {
@@ -333,25 +335,25 @@ def test_apply_and_verify(
         "unknown": 0,
     }  # type: ignore[dict-item]
 
-    would = validator("extend", "staging", "--dry-run")
+    would = called("extend", "staging", "--dry-run")
     assert would.returncode == 0, would.stdout
     assert "staging-1: 300 would be extended" in would.stdout
     assert "The target holds 300 of 4000" in would.stdout
-    extended = validator("extend", "staging")
+    extended = called("extend", "staging")
     assert extended.returncode == 0, extended.stdout + extended.stderr
     assert "staging-1: 300 extended" in extended.stdout
-    again = validator("extend", "staging")
+    again = called("extend", "staging")
     assert again.returncode == 0
     assert "staging-1: 300 already extended" in again.stdout
     assert "The target holds 600 of 4000" in again.stdout
-    assert validator("extend", "staging", "--limit", "0").returncode == 2
-    assert validator("extend", "staging", "--tag", "nonsense").returncode == 2
-    whole = validator("verify", "staging")
+    assert called("extend", "staging", "--limit", "0").returncode == 2
+    assert called("extend", "staging", "--tag", "nonsense").returncode == 2
+    whole = called("verify", "staging")
     assert whole.returncode == 0, whole.stdout
     assert_that_the_aws_cli_agrees(cli, report(checkout, "verify"))
 
     applied_here.door("faults", {"kind": "deny", "service": "drs"})
-    denied = validator("verify", "staging")
+    denied = called("verify", "staging")
     assert denied.returncode == 2
     assert "AccessDeniedException" in denied.stdout
     applied_here.door("faults", method="DELETE")
@@ -370,30 +372,30 @@ def test_apply_and_verify(
     (first,) = applied_here.client("drs", STAGING).describe_source_servers(maxResults=1)["items"]
     silent = {"ids": [first["sourceServerID"]], "state": "DISCONNECTED"}
     applied_here.door("source-servers/state", {**place, **silent})
-    broken = validator("verify", "staging")
+    broken = called("verify", "staging")
     assert broken.returncode == 1
     assert_that_the_aws_cli_agrees(cli, report(checkout, "verify"))
     assert "extensions-are-healthy" in broken.stdout
 
 
 def test_a_template_that_a_console_left_is_imported(
-    checkout: Path, validator: Validator, planned_here: Embedded
+    checkout: Path, called: Validator, planned_here: Embedded
 ) -> None:
     drs = initialise(planned_here, TARGET)
     made = drs.create_replication_configuration_template(**console_template())
-    refused = validator("apply", "staging")
+    refused = called("apply", "staging")
     assert refused.returncode == 2
     assert "`validator bootstrap staging`, which imports it" in refused.stderr
 
-    would = validator("bootstrap", "staging", "--dry-run")
+    would = called("bootstrap", "staging", "--dry-run")
     assert would.returncode == 1
     text = (
         f"template {made['replicationConfigurationTemplateID']} {{}} as module.target_replication"
     )
     assert text.format("would be imported") in would.stderr
-    done = validator("bootstrap", "staging")
+    done = called("bootstrap", "staging")
     assert done.returncode == 0, done.stderr
     assert text.format("imported") in done.stderr
-    again = validator("bootstrap", "staging", "--dry-run")
+    again = called("bootstrap", "staging", "--dry-run")
     assert again.returncode == 0
     assert "imported" not in again.stderr

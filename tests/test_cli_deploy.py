@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -21,8 +20,6 @@ from tests.conftest import (
     TARGET,
     Embedded,
     Validator,
-    copied,
-    run_validator,
     use,
 )
 from tests.emulator.test_drs import initialise, template
@@ -65,55 +62,53 @@ def payload(account: str, ids: list[str]) -> dict[str, Any]:
 
 
 def test_a_deployment_from_its_plan_to_its_removal(
-    estate: Embedded, checkout: Path, validator: Validator
+    estate: Embedded, checkout: Path, called: Validator
 ) -> None:
     ids = [*run(estate, TARGET, 3), *run(estate, STAGING, 2)]
-    planned = validator("deploy", "staging", "--dry-run")
+    planned = called("deploy", "staging", "--dry-run")
     assert planned.returncode == 0, planned.stderr
     assert "5 instances in" in planned.stdout
     assert "0 are left out" in planned.stdout
     drs = estate.client("drs", TARGET)
     assert drs.describe_source_servers()["items"] == []
-    done = validator("deploy", "staging", *FAST, "--id", "first")
+    done = called("deploy", "staging", *FAST, "--id", "first")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Deployment first: succeeded (every instance replicates)." in done.stdout
     assert report(checkout)["counts"] == {"replicating": 5}
     assert set(report(checkout)["instances"]) == set(ids)
-    shown = validator("deploy", "staging", "--status", "first", "--format", "json")
+    shown = called("deploy", "staging", "--status", "first", "--format", "json")
     assert shown.returncode == 0
     assert json.loads(shown.stdout) == report(checkout)
-    again = validator("deploy", "staging", *FAST)
+    again = called("deploy", "staging", *FAST)
     assert again.returncode == 0
     assert report(checkout)["counts"] == {"already": 5}
     assert not any(each in again.stdout for each in ids)
     (checkout / "payload.json").write_text(json.dumps(payload(STAGING, ids[3:])))
-    planned = validator("deploy", "staging", "--dry-run", "--payload", "payload.json")
+    planned = called("deploy", "staging", "--dry-run", "--payload", "payload.json")
     assert planned.returncode == 0
     assert "0 are left out, 2 replicate already" in planned.stdout
-    listed = validator("deploy", "staging", "--rollback", "first")
+    listed = called("deploy", "staging", "--rollback", "first")
     assert listed.stdout.count("would be removed") == 5
     assert len(drs.describe_source_servers()["items"]) == 3
-    removed = validator("deploy", "staging", "--rollback", "first", "--remove")
+    removed = called("deploy", "staging", "--rollback", "first", "--remove")
     assert removed.stdout.count("\nremoved:") + removed.stdout.startswith("removed:") == 5
     assert drs.describe_source_servers()["items"] == []
 
 
-def test_what_does_not_replicate_is_status_1_and_named(
-    estate: Embedded, validator: Validator
-) -> None:
+def test_what_does_not_replicate_is_status_1_and_named(estate: Embedded, called: Validator) -> None:
     good, bad = run(estate, TARGET, 2)
     order = {"account": TARGET, "region": SOURCE, "ids": [bad], "outcome": "failed"}
     estate.door("installs", {**order, "output": "Error: no kernel headers"})
-    done = validator("deploy", "staging", *FAST, "--max-errors", "1")
+    done = called("deploy", "staging", *FAST, "--max-errors", "1")
     assert done.returncode == 1
     assert f"failed: {bad}" in done.stdout
     assert "no kernel headers" in done.stdout
     assert good not in done.stdout
-    planned = validator("deploy", "staging", "--dry-run")
+    planned = called("deploy", "staging", "--dry-run")
     assert planned.returncode == 1
     assert f"refused: {bad}: failed-before" in planned.stdout
     estate.door("installs", {**order, "outcome": "success"})
-    assert validator("deploy", "staging", *FAST, "--retry-failed").returncode == 0
+    assert called("deploy", "staging", *FAST, "--retry-failed").returncode == 0
 
 
 BAD_USAGE = [
@@ -154,40 +149,39 @@ BAD_USAGE = [
 
 
 @pytest.fixture(scope="module")
-def empty(untouched: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A checkout with an estate that has no instances."""
-    checkout = tmp_path_factory.mktemp("empty")
-    shutil.copytree(ROOT / "terraform", checkout / "terraform")
-    with copied(untouched) as embedded:
-        use(checkout, embedded)
-        for account in (TARGET, STAGING):
-            initialise(embedded, account).create_replication_configuration_template(**template())
-        make_table(embedded, ORCHESTRATION, "drs-agent-deployments-staging")
-        yield checkout
+def empty(embedded: Embedded) -> Embedded:
+    """An estate that has no instances."""
+    for account in (TARGET, STAGING):
+        initialise(embedded, account).create_replication_configuration_template(**template())
+    make_table(embedded, ORCHESTRATION, "drs-agent-deployments-staging")
+    return embedded
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"), [b[1:] for b in BAD_USAGE], ids=[b[0] for b in BAD_USAGE]
 )
-def test_bad_usage(empty: Path, arguments: tuple[str, ...], said: str) -> None:
-    done = run_validator(empty, "deploy", "staging", *arguments)
+def test_bad_usage(
+    empty: Embedded, checkout: Path, called: Validator, arguments: tuple[str, ...], said: str
+) -> None:
+    use(checkout, empty)
+    done = called("deploy", "staging", *arguments)
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_the_table(running: Embedded, validator: Validator) -> None:
+def test_without_the_table(running: Embedded, called: Validator) -> None:
     for account in (TARGET, STAGING):
         initialise(running, account)
     run(running, TARGET, 1)
-    done = validator("deploy", "staging")
+    done = called("deploy", "staging")
     assert done.returncode == 2
     assert "apply the env first" in done.stderr
 
 
-def test_without_the_deployer(estate: Embedded, validator: Validator) -> None:
+def test_without_the_deployer(estate: Embedded, called: Validator) -> None:
     run(estate, TARGET, 1)
-    done = validator("deploy", "staging", "--via", "lambda")
+    done = called("deploy", "staging", "--via", "lambda")
     assert done.returncode == 2
     assert "drs-agent-deployer-staging" in done.stderr
 
@@ -205,16 +199,16 @@ def tags(estate: Embedded, instance: str, account: str = TARGET) -> dict[str, st
 
 
 def test_tags_by_a_selector_and_then_deployed(
-    estate: Embedded, checkout: Path, validator: Validator
+    estate: Embedded, checkout: Path, called: Validator
 ) -> None:
     selectors(checkout, 'web = { priority = "2", tags = { Tier = "web" }, wave = "wave-3" }')
     bare = {"dr:enabled": "false", "dr:wave": "", "dr:priority": ""}
     (web,) = run(estate, TARGET, 1, tags={**bare, "Tier": "web"})
     (other,) = run(estate, TARGET, 1, tags={**bare, "Tier": "app"})
-    planned = validator("deploy", "staging", "--tag", "--dry-run")
+    planned = called("deploy", "staging", "--tag", "--dry-run")
     assert "1 instances would be tagged" in planned.stderr
     assert tags(estate, web)["dr:enabled"] == "false"
-    done = validator("deploy", "staging", "--tag", *FAST)
+    done = called("deploy", "staging", "--tag", *FAST)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {k: v for k, v in tags(estate, web).items() if k.startswith("dr:")} == {
         "dr:account-type": "target",
@@ -225,17 +219,17 @@ def test_tags_by_a_selector_and_then_deployed(
         "dr:wave": "wave-3",
     }
     assert tags(estate, other)["dr:enabled"] == "false"
-    again = validator("deploy", "staging", "--tag", *FAST)
+    again = called("deploy", "staging", "--tag", *FAST)
     assert "instances tagged" not in again.stderr
 
 
 def test_instances_of_a_staging_account_say_whose_they_are(
-    estate: Embedded, checkout: Path, validator: Validator
+    estate: Embedded, checkout: Path, called: Validator
 ) -> None:
     web = 'web = { priority = "1", tags = { Tier = "web" }, wave = "wave-1" }'
     selectors(checkout, web, net="21")
     (instance,) = run(estate, STAGING, 1, tags={"dr:enabled": "false", "Tier": "web"})
-    assert validator("deploy", "staging", "--tag", *FAST).returncode == 0
+    assert called("deploy", "staging", "--tag", *FAST).returncode == 0
     found = tags(estate, instance, STAGING)
     assert (found["dr:account-type"], found["dr:target-account"]) == ("staging", TARGET)
 
@@ -255,7 +249,7 @@ BAD_SELECTORS = [
 def test_a_bad_selector_tags_nothing(
     running: Embedded,
     checkout: Path,
-    validator: Validator,
+    called: Validator,
     wave: str,
     priority: str,
     wanted: str,
@@ -264,7 +258,7 @@ def test_a_bad_selector_tags_nothing(
     (instance,) = run(running, TARGET, 1, tags={"Tier": "web"})
     before = tags(running, instance)
     selectors(checkout, f"web = {{ priority = {priority}, tags = {{ {wanted} }}, wave = {wave} }}")
-    done = validator("deploy", "staging", "--tag")
+    done = called("deploy", "staging", "--tag")
     assert done.returncode == 2
     assert said in done.stderr
     assert "estate.auto.tfvars:" in done.stderr
@@ -272,7 +266,7 @@ def test_a_bad_selector_tags_nothing(
 
 
 def test_two_selectors_that_disagree_tag_nothing(
-    running: Embedded, checkout: Path, validator: Validator
+    running: Embedded, checkout: Path, called: Validator
 ) -> None:
     (instance,) = run(running, TARGET, 1, tags={"Tier": "web", "Team": "a"})
     before = tags(running, instance)
@@ -281,14 +275,14 @@ def test_two_selectors_that_disagree_tag_nothing(
         'a = { priority = "1", tags = { Team = "a" }, wave = "wave-1" }, '
         'web = { priority = "2", tags = { Tier = "web" }, wave = "wave-1" }',
     )
-    done = validator("deploy", "staging", "--tag")
+    done = called("deploy", "staging", "--tag")
     assert done.returncode == 2
     assert instance in done.stderr
     assert tags(running, instance) == before
 
 
 def test_an_interrupted_deployment_is_resumed(
-    estate: Embedded, checkout: Path, validator: Validator
+    estate: Embedded, checkout: Path, called: Validator
 ) -> None:
     ids = run(estate, TARGET, 4)
     estate.door("delays", {"install": 3.0})
@@ -305,7 +299,7 @@ def test_an_interrupted_deployment_is_resumed(
     assert process.wait(60) == 2
     estate.door("delays", {"install": 0.3})
     time.sleep(1)
-    resumed = validator("deploy", "staging", "--resume", "cut-off")
+    resumed = called("deploy", "staging", "--resume", "cut-off")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     ssm = estate.client("ssm", TARGET, SOURCE)
     sent = ssm.list_command_invocations()["CommandInvocations"]

@@ -234,14 +234,14 @@ def test_days_that_are_none_are_refused(capsys: pytest.CaptureFixture[str], days
 @pytest.mark.slow
 def test_of_a_real_plan_and_a_real_verification(
     checkout: Path,
-    validator: Validator,
+    called: Validator,
     applied_here: Embedded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Of an estate without its servers, on the embedded AWS: violated, and said to be of no account."""
-    assert validator("check", "staging").returncode == 0
-    assert validator("verify", "staging").returncode == 1
-    done = validator("evidence", "staging", "--format", "json")
+    assert called("check", "staging").returncode == 0
+    assert called("verify", "staging").returncode == 1
+    done = called("evidence", "staging", "--format", "json")
     assert done.returncode == 1, done.stderr
     printed = json.loads(done.stdout)
     jsonschema.validate(printed["summary"], SCHEMA)
@@ -255,8 +255,6 @@ def test_of_a_real_plan_and_a_real_verification(
         assert not [n for n in archive.namelist() if "tfplan" in n or n == "plan/plan.json"]
     moved = tmp_path_factory.mktemp("auditor") / "evidence.zip"
     shutil.copy(checkout / FILE, moved)
-    done = validator(
-        "evidence", "--check", str(moved), "--manifest-hash", printed["manifest_sha256"]
-    )
+    done = called("evidence", "--check", str(moved), "--manifest-hash", printed["manifest_sha256"])
     assert done.returncode == 0
     assert "NOT OF REAL ACCOUNTS: plan, verify" in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Validator
+from tests.conftest import Embedded, Validator
 from tests.test_cli import TFVARS, edit
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ CHECKED = [
     ("old", "new", "status", "said"), [c[1:] for c in CHECKED], ids=[c[0] for c in CHECKED]
 )
 def test_check(
-    checkout: Path, validator: Validator, old: str, new: str, status: int, said: str
+    checkout: Path, called: Validator, old: str, new: str, status: int, said: str
 ) -> None:
     """The code alone, with neither Terraform on PATH nor an AWS."""
     file = checkout / TFVARS
@@ -32,25 +32,25 @@ def test_check(
         file = checkout / "terraform/modules/replication-key/policy.tf"
     if old:
         edit(file, old, new)
-    done = validator("check", "staging", PATH="/nowhere")
+    done = called("check", "staging", PATH="/nowhere")
     assert done.returncode == status, done.stdout + done.stderr
     assert said in done.stdout
     assert str(checkout) not in done.stdout
 
 
 def test_check_all_goes_on_after_an_env_that_cannot_be_read(
-    checkout: Path, validator: Validator
+    checkout: Path, called: Validator
 ) -> None:
     (checkout / TFVARS).write_text("target = {")
-    done = validator("check", "--all", "--format", "json")
+    done = called("check", "--all", "--format", "json")
     assert done.returncode == 2
     assert "env staging" in done.stderr
     assert {run["env"] for run in json.loads(done.stdout)} == {"dev", "prod"}
 
 
-def test_check_needs_envs_or_all(validator: Validator) -> None:
-    assert validator("check").returncode == 2
-    assert validator("check", "--all", "dev").returncode == 2
+def test_check_needs_envs_or_all(called: Validator) -> None:
+    assert called("check").returncode == 2
+    assert called("check", "--all", "dev").returncode == 2
 
 
 def committed(checkout: Path) -> None:
@@ -60,23 +60,23 @@ def committed(checkout: Path) -> None:
         subprocess.run([*git, *command], cwd=checkout, check=True)
 
 
-def test_check_compares_with_a_revision(checkout: Path, validator: Validator) -> None:
+def test_check_compares_with_a_revision(checkout: Path, called: Validator) -> None:
     committed(checkout)
     text = re.sub(r"(servers +=) 300", r"\1 305", (checkout / TFVARS).read_text(), count=1)
     (checkout / TFVARS).write_text(text)
-    done = validator("check", "staging", "--base", "HEAD", "--format", "markdown")
+    done = called("check", "staging", "--base", "HEAD", "--format", "markdown")
     assert done.returncode == 1, done.stderr
     assert "300 → 305 of 300" in done.stdout
-    missing = validator("check", "staging", "--base", "nowhere", "--format", "markdown")
+    missing = called("check", "staging", "--base", "nowhere", "--format", "markdown")
     assert missing.returncode == 1
     assert "Could not be compared" in missing.stdout
 
 
 def test_explain_leads_from_the_declared_value_to_the_resource(
-    checkout: Path, validator: Validator
+    checkout: Path, called: Validator
 ) -> None:
     edit(checkout / "terraform/modules/replication-key/key.tf", "enable_key_rotation     = true", "enable_key_rotation     = false")  # fmt: skip
-    done = validator("check", "staging", "--explain")
+    done = called("check", "staging", "--explain")
     assert done.returncode == 1
     chain = done.stdout[done.stdout.index("comes from") :]
     steps = ("staging_accounts.staging-1.account_id", "var.account_id", "aws_iam_policy_document.this", "aws_kms_key.this: policy")  # fmt: skip
@@ -84,21 +84,22 @@ def test_explain_leads_from_the_declared_value_to_the_resource(
     assert [chain.index(step) for step in steps] == sorted(chain.index(step) for step in steps)
 
 
-def test_explain_an_invariant(validator: Validator) -> None:
-    done = validator("explain", "no-key-is-destroyed")
+def test_explain_an_invariant(called: Validator) -> None:
+    done = called("explain", "no-key-is-destroyed")
     assert done.returncode == 0
     assert "Remedy:" in done.stdout
-    assert validator("explain", "nonsense").returncode == 2
+    assert called("explain", "nonsense").returncode == 2
 
 
-def test_the_gate(checkout: Path, validator: Validator) -> None:
-    """One env of each kind: one that passes with checkov, and one whose code is not formatted."""
+def test_the_gate(checkout: Path, called: Validator, running: Embedded) -> None:
+    """One env of each kind: one that is planned, and one whose accounts no Terraform may see."""
     shutil.rmtree(checkout / "terraform/envs/prod")
     committed(checkout)
     edit(checkout / TFVARS, "servers           = 300", "servers           = 305")
-    file = checkout / "terraform/envs/dev/versions.tf"
-    file.write_text(file.read_text().replace("  required_version", "     required_version"))
-    done = validator("gate", "dev", "staging", "--base", "HEAD")
+    dev = checkout / "terraform/envs/dev"
+    edit(dev / "versions.tf", "  required_version", "     required_version")
+    edit(dev / "estate.auto.tfvars", '"222233334444"', '"22223333444"')
+    done = called("gate", "dev", "staging", "--base", "HEAD")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "terraform/envs/dev/versions.tf is not formatted" in done.stdout
     gate = checkout / "build/gate"
@@ -111,5 +112,6 @@ def test_the_gate(checkout: Path, validator: Validator) -> None:
     assert "CKV" not in new[: new.index("Waivers")]
     runs = json.loads((gate / "report.json").read_text())
     assert [run["env"] for run in runs] == ["dev", "staging"]
-    families = {finding["family"] for run in runs for finding in run["findings"]}
-    assert {"checkov", "effects", "agreement", "terraform", "keys"} <= families
+    refused, planned = ({finding["family"] for finding in run["findings"]} for run in runs)
+    assert {"checkov", "effects", "agreement", "terraform", "keys"} <= planned
+    assert "accounts" in refused and not {"checkov", "effects"} & refused

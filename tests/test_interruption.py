@@ -70,7 +70,7 @@ def test_an_embedded_aws_that_dies_during_apply(checkout: Path, planned_stage: S
 
 
 def test_an_apply_that_is_interrupted_saves_its_state(
-    checkout: Path, validator: Validator, planned_here: Embedded
+    checkout: Path, called: Validator, planned_here: Embedded
 ) -> None:
     whole = to_create(checkout)
     process = begun(checkout, "apply", until="Creation complete")
@@ -85,7 +85,7 @@ def test_an_apply_that_is_interrupted_saves_its_state(
     made = [each for each in state["resources"] if each["mode"] == "managed"]
     assert made
     assert list((checkout / "build/staging/plan").iterdir()) == []  # it was made on another state
-    again = validator("plan", "staging")
+    again = called("plan", "staging")
     # What was being made at that moment is tainted, and a key that is replaced is an effect.
     bad = {f["family"] for f in report(checkout)["findings"] if f["outcome"] != "holds"}
     assert again.returncode == (1 if bad else 0), again.stderr

@@ -1,9 +1,11 @@
 """The Terraform code: its own tests pass, its form is one, its README tells the truth."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,33 +27,68 @@ def terraform_in(folder: Path, environment: dict[str, str], *command: str) -> st
     return done.stdout
 
 
-def copy_of(name: str, folder: Path) -> Path:
-    """A copy of a module, with the envs' lock."""
-    copy = folder / name
-    shutil.copytree(MODULES / name, copy)
-    shutil.copy(ENVS / "staging" / ".terraform.lock.hcl", copy)
-    return copy
+def file_of(name: str) -> str:
+    return f"{name.replace('-', '_')}.tftest.hcl"
+
+
+@contextlib.contextmanager
+def attached(data: Path) -> Iterator[dict[str, str]]:
+    """What lets Terraform talk to one provider process, instead of starting one for each run of a test.
+
+    A process can be given one configuration only: mocks give it none.
+    """
+    (provider,) = data.glob("providers/*/hashicorp/aws/*/*/terraform-provider-aws*")
+    with subprocess.Popen([provider, "-debug"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            found = (re.search("TF_REATTACH_PROVIDERS='(.*)'", line) for line in process.stdout)
+            yield {"TF_REATTACH_PROVIDERS": next(filter(None, found))[1]}
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of Terraform after an init, which is the same for all: no module calls another."""
-    folder = tmp_path_factory.mktemp("initialised")
-    working = terraform.WorkingDirectory(
-        ENVS / "staging", folder / "data", {"GOGC": "300", **os.environ}, folder / "build"
-    )
+def said(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What Terraform says of the tests of all modules.
+
+    One process runs them, as tests of a root module of their own: to read what the provider knows takes
+    Terraform longer than all tests do.
+    """
+    folder = tmp_path_factory.mktemp("terraform")
+    root = folder / "root"
+    shutil.copytree(MODULES, root, ignore=shutil.ignore_patterns("tests"))
+    for file in (".terraform.lock.hcl", "versions.tf"):
+        shutil.copy(ENVS / "staging" / file, root)
+    (root / "tests").mkdir()
+    for name in NAMES:
+        (file_of_tests,) = (MODULES / name / "tests").iterdir()
+        assert file_of_tests.name == file_of(name)
+        module = f'  module {{\n    source = "./{name}"\n  }}\n'
+        text = re.sub(r'^run ".*" {\n', rf"\g<0>{module}", file_of_tests.read_text(), flags=re.M)
+        (root / "tests" / file_of_tests.name).write_text(text)
+    working = terraform.WorkingDirectory(root, folder / "data", os.environ, folder / "build")
     environment = dict(working._environment)
-    copy = copy_of(NAMES[0], folder)
-    terraform_in(copy, environment, "init", "-input=false", "-backend=false")
-    return environment
+    terraform_in(root, environment, "init", "-input=false", "-backend=false")
+    with attached(folder / "data") as more:
+        done = subprocess.run(
+            ["terraform", "test", "-no-color"],
+            cwd=root,
+            env=environment | more,
+            capture_output=True,
+            text=True,
+        )
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_terraform_test(name: str, tmp_path: Path, initialised: dict[str, str]) -> None:
-    said = terraform_in(copy_of(name, tmp_path), initialised, "test")
-    passed = re.search(r"(\d+) passed, 0 failed", said)
-    assert passed and int(passed[1]) > 0
+def test_terraform_test(name: str, said: str) -> None:
+    file = f"tests/{file_of(name)}"
+    runs = re.findall(r'^run "(.*)"', (MODULES / name / file).read_text(), re.M)
+    begin, end = (re.escape(f"{file}... {word}") for word in ("in progress", "pass"))
+    ran = re.search(rf"^{begin}\n(.*?)^{end}$", said, re.S | re.M)
+    assert ran, said
+    assert re.findall(r'^  run "(.*)"\.\.\. pass$', ran[1], re.M) == runs
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -58,7 +58,8 @@ def _gated_on(
     at = plan.working_directory(env, aws)
     form = at.form(env.root / "terraform")
     if judging.account_verdict(env, declared).outcome is not Outcome.HOLDS:
-        return _gate_run(env, aws, estate, (*checked.findings, *form), arguments)
+        findings = (*checked.findings, *form)
+        return _gate_run(env, aws, estate, findings, arguments, with_checkov=False)
     planned = plan.planned(env, declared, aws, arguments, before)
     said = {(f.invariant, f.subject, f.outcome) for f in planned.verdict.findings}
     only_code = [
@@ -66,7 +67,7 @@ def _gated_on(
         for f in checked.findings
         if (f.invariant, f.subject, f.outcome) not in said and f.counted is not Outcome.HOLDS
     ]
-    findings = (*planned.verdict.findings, *only_code, *form, *at.validity())
+    findings = (*planned.verdict.findings, *only_code, *form, at.valid())
     return _gate_run(env, aws, planned.estate, findings, arguments, planned.notes)
 
 
@@ -77,7 +78,10 @@ def _gate_run(
     findings: tuple[Finding, ...],
     arguments: argparse.Namespace,
     notes: tuple[str, ...] = (),
+    *,
+    with_checkov: bool = True,
 ) -> Run:
+    """The run over an env, compared with its base by what both were asked."""
     return Run(
         "gate",
         env.name,
@@ -86,6 +90,6 @@ def _gate_run(
         Verdict(findings),
         notes=notes,
         root=env.root,
-        base=judging.base_report(env, arguments.base, with_checkov=True),
+        base=judging.base_report(env, arguments.base, with_checkov=with_checkov),
         identity=aws.identity,
     )

@@ -95,9 +95,14 @@ def block(file: Path) -> Block:
 
 def of_block(node: Node, text: str) -> Block:
     """A block of a text's syntax tree."""
-    words = [_label(c) for c in node.children if isinstance(c, Tree) and c.data != "body"]
-    first, *rest = [word for word in words if word is not None]
+    first, *rest = words(node)
     return _block(first, tuple(rest), node.meta.line, body(node), text)
+
+
+def words(node: Node) -> list[str]:
+    """What a block of a syntax tree begins with: its type and labels."""
+    found = [_label(c) for c in node.children if isinstance(c, Tree) and c.data != "body"]
+    return [word for word in found if word is not None]
 
 
 def written(value: Any) -> str:

@@ -20,6 +20,8 @@ AT_ONCE = 26
 """Module calls that are evaluated together, with some room for those that are evaluated twice."""
 
 _CALL = re.compile(r"""^\s*module\s*["']?[\w-]""", re.MULTILINE)
+_Place = tuple[str, int, int]
+"""A module call by its name, and where its text begins and ends."""
 _LEVELS = 3
 """Folders above an env that its code may refer to: `terraform/envs`, `terraform`, the checkout."""
 
@@ -33,15 +35,16 @@ def begun(directory: Path, variables: str) -> Iterator[Callable[[], Evaluated]]:
             yield finished
         return
     first, *others = _parts({file: hcl.block(file) for file in files})
+    texts = [(file.name, *_placed(file)) for file in files]
     with tempfile.TemporaryDirectory() as folder:
         every = first.union(*others)
-        copy = _copied(directory, Path(folder) / "0", every - first)
+        copy = _copied(directory, Path(folder) / "0", texts, every - first)
         with evaluate.begun(copy, variables) as finished:
 
             def joined() -> Evaluated:
                 found = _own(finished(), first, root=True)
                 for number, part in enumerate(others, 1):
-                    copy = _copied(directory, Path(folder) / str(number), every - part)
+                    copy = _copied(directory, Path(folder) / str(number), texts, every - part)
                     with evaluate.begun(copy, variables) as finished_part:
                         for kind, items in _own(finished_part(), part, root=False).items():
                             found.setdefault(kind, []).extend(items)
@@ -107,7 +110,23 @@ def _own(found: Evaluated, part: frozenset[str], *, root: bool) -> Evaluated:
     return kept
 
 
-def _copied(directory: Path, folder: Path, without: frozenset[str]) -> Path:
+def _placed(file: Path) -> tuple[str, list[_Place]]:
+    """The text of a file, and where its module calls stand in it."""
+    text = hcl.text(file)
+    nodes = hcl.subtrees(hcl.body(hcl.tree_of(file, text)), "block")
+    return text, [
+        (words[1], node.meta.start_pos, node.meta.end_pos)
+        for node in nodes
+        if (words := hcl.words(node))[0] == "module" and len(words) > 1
+    ]
+
+
+def _copied(
+    directory: Path,
+    folder: Path,
+    texts: list[tuple[str, str, list[_Place]]],
+    without: frozenset[str],
+) -> Path:
     """A copy of a root module among links to what stands around it, with some module calls blanked."""
     real, beside = directory.resolve(), []
     for each in [real, *real.parents][:_LEVELS]:
@@ -120,19 +139,12 @@ def _copied(directory: Path, folder: Path, without: frozenset[str]) -> Path:
         for entry in parent.iterdir():
             if entry.name != name:
                 (at / entry.name).symlink_to(entry)
+    for name, text, places in texts:
+        for called, start, end in places:
+            if called in without:
+                text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+        (copy / name).write_text(text)
     for entry in real.iterdir():
-        if entry.suffix == ".tf":
-            (copy / entry.name).write_text(_blanked(hcl.text(entry), entry, without))
-        else:
+        if entry.suffix != ".tf":
             (copy / entry.name).symlink_to(entry)
     return copy
-
-
-def _blanked(text: str, file: Path, names: frozenset[str]) -> str:
-    """The text with its calls of these modules blanked out, each line still where it was."""
-    for node in hcl.subtrees(hcl.body(hcl.tree_of(file, text)), "block"):
-        block = hcl.of_block(node, text)
-        if block.type == "module" and block.labels and block.labels[0] in names:
-            start, end = node.meta.start_pos, node.meta.end_pos
-            text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
-    return text
