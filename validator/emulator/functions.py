@@ -297,7 +297,7 @@ def install(permits: Permits) -> None:
     response: Any = LambdaResponse
     response.invoke = _invoke
     core: Any = moto.core.responses
-    core.gen_amzn_requestid_long = _request_id(core.gen_amzn_requestid_long)
+    core.gen_amzn_requestid_long = _request_id
     # moto looks at a condition and writes in two steps, and a server has many threads.
     handler: Any = DynamoHandler
     handler.call_action = _one_by_one(handler.call_action)
@@ -579,12 +579,9 @@ def _invoke(self: Any) -> Any:
     return 200, headers, outcome.payload
 
 
-def _request_id(original: Any) -> Any:
-    def request_id(headers: Json) -> str:
-        """The id that an answer has already, where its function was told it."""
-        return str(headers.get("x-amzn-requestid") or original(headers))
-
-    return request_id
+def _request_id(headers: Json) -> str:
+    """A new id for an answer, or the one that it has already, where its function was told it."""
+    return str(headers.setdefault("x-amzn-requestid", str(uuid.uuid4())))
 
 
 def _in_background(function: Any, event: Any) -> None:

@@ -6,6 +6,7 @@ inventory, Run Command and the documents that AWS owns.
 """
 
 import copy
+import functools
 import json
 import os
 import re
@@ -35,7 +36,7 @@ from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, iam_backends
 from moto.kms.responses import KmsResponse
-from moto.moto_server.werkzeug_app import BackendRequest
+from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication
 from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.ssm.exceptions import InvalidDocumentContent, InvalidDocumentOperation
 from moto.ssm.models import Document, Documents, SimpleSystemManagerBackend
@@ -99,6 +100,11 @@ def install(management_account: str) -> None:
     # moto lists its own folder at every request.
     modules = frozenset(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
+    # And all members of the class that answers, and tries hundreds of patterns on the host.
+    responses: Any = moto.core.responses
+    responses.method_names_from_class = functools.cache(responses.method_names_from_class)
+    dispatcher: Any = DomainDispatcherApplication
+    dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
     drs_models.quota_value = quota_value
     ssm: Any = SimpleSystemManagerResponse
     ssm.describe_instance_information = instances.describe_information
