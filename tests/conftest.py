@@ -1,7 +1,9 @@
 """What several tests share: an embedded AWS, and a checkout of their own."""
 
+import contextlib
 import fcntl
 import functools
+import io
 import json
 import os
 import re
@@ -19,7 +21,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from validator import accounts, cli, project
+from validator import accounts, cli
 from validator.tools import emulator, terraform
 
 ROOT = Path(__file__).parents[1]
@@ -210,27 +212,33 @@ def validator(checkout: Path) -> Validator:
     return functools.partial(run_validator, checkout)
 
 
+def call_validator(
+    checkout: Path, *arguments: str, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    """As `run_validator`, within this process: most commands take less time than an interpreter."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        contextlib.chdir(checkout),
+        pytest.MonkeyPatch.context() as environment,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        for name in [each for each in os.environ if each.startswith("AWS_")]:
+            environment.delenv(name)
+        for name, value in {"CLOUD": "embedded", "GOGC": "300", **more}.items():
+            environment.setenv(name, value)
+        try:
+            status = cli.main(_without_checkov(arguments))
+        except SystemExit as ended:  # bad usage
+            status = int(ended.code or 0)
+    said = (each.buffer.getvalue().decode() for each in (out, err))
+    return subprocess.CompletedProcess(arguments, status, *said)
+
+
 @pytest.fixture
-def called(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Validator:
-    """As `validator`, within this process: most commands take less time than an interpreter of theirs."""
-    monkeypatch.chdir(checkout)
-    for name in [each for each in os.environ if each.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-
-    def call(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        with monkeypatch.context() as environment:
-            for name, value in {"CLOUD": "embedded", "GOGC": "300", **more}.items():
-                environment.setenv(name, value)
-            capsys.readouterr()
-            try:
-                status = cli.main(_without_checkov(arguments))
-            except SystemExit as ended:  # bad usage
-                status = int(ended.code or 0)
-        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
-
-    return call
+def called(checkout: Path) -> Validator:
+    """`call_validator` in this test's checkout."""
+    return functools.partial(call_validator, checkout)
 
 
 def use(checkout: Path, embedded: Embedded) -> None:
@@ -303,13 +311,17 @@ def once(
 
 def planned(checkout: Path) -> str:
     """What a plan of env staging says; Terraform's own words are then in plan.json."""
-    done = run_validator(checkout, "plan", "staging")
+    show = terraform.WorkingDirectory.show
+
+    def kept(at: terraform.WorkingDirectory, file: Path) -> object:
+        document = show(at, file)
+        (checkout / "plan.json").write_text(json.dumps(document))
+        return document
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(terraform.WorkingDirectory, "show", kept)
+        done = call_validator(checkout, "plan", "staging")
     assert done.returncode == 0, done.stdout + done.stderr
-    env = project.find("staging", checkout)
-    at = terraform.WorkingDirectory(
-        env.directory, env.build("terraform"), dict(os.environ), checkout / "build"
-    )
-    (checkout / "plan.json").write_text(json.dumps(at.show(env.plan_file)))
     return done.stdout
 
 

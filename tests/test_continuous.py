@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -21,8 +22,10 @@ from tests.conftest import (
     TARGET,
     Embedded,
     Stage,
+    Validator,
     run_validator,
 )
+from tests.test_cli import TFVARS
 from validator import accounts, continuous, packaging
 from validator.findings import Outcome
 from validator.invariants import INVARIANTS, judge
@@ -402,26 +405,35 @@ def _list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def test_no_operation_that_is_denied_lets_the_estate_hold(deployed: Deployed) -> None:
-    """Denies each operation that a verification calls, one after the other."""
-    declared = tfvars.read(deployed.checkout / "terraform/envs/staging")
+def test_no_operation_that_is_denied_lets_the_estate_hold(
+    checkout: Path, called: Validator, applied_here: Embedded
+) -> None:
+    """Denies each operation that a verification of six servers calls, one after the other."""
+    file = checkout / TFVARS
+    text = re.sub(r"(servers +=) 300", r"\1 3", file.read_text())
+    file.write_text(re.sub(r"(wave-\d =) 200", r"\1 2", text))
+    for account in (TARGET, STAGING):
+        body = {"account": account, "region": REGION, "count": 3}
+        applied_here.door("source-servers", body)
+    assert called("extend", "staging").returncode == 0
+    declared = tfvars.read(file.parent)
     role = tfvars.text(declared, "access_role_name")
-    opener = accounts.opener(role, deployed.embedded.environment(ORCHESTRATION))
+    opener = accounts.opener(role, applied_here.environment(ORCHESTRATION))
 
     def outcome() -> Outcome:
         return judge(live.read(declared, "staging", opener), INVARIANTS).outcome
 
-    before = deployed.embedded.door("calls", method="GET")
+    before = applied_here.door("calls", method="GET")
     assert outcome() is Outcome.HOLDS
-    after = deployed.embedded.door("calls", method="GET")
-    called = [name.split(" ") for name in after if after[name] != before.get(name)]
+    after = applied_here.door("calls", method="GET")
+    operations = [name.split(" ") for name in after if after[name] != before.get(name)]
     services = {"dynamodb", "drs", "ec2", "iam", "kms", "lambda", "servicequotas", "states", "sts"}
-    assert {each for each, _ in called} == services
-    for service, operation in called:
+    assert {each for each, _ in operations} == services
+    for service, operation in operations:
         fault = {"kind": "deny", "service": service, "operation": operation}
-        deployed.embedded.door("faults", fault)
+        applied_here.door("faults", fault)
         assert outcome() is Outcome.UNKNOWN, f"{service} {operation} was denied"
-        deployed.embedded.door("faults", method="DELETE")
+        applied_here.door("faults", method="DELETE")
 
 
 def test_the_function_may_assume_verifier_roles_and_write_its_own_things_only(

@@ -23,8 +23,8 @@ NOTICED = "extensions-are-healthy"
 
 
 @pytest.mark.slow
-def test_the_whole_life_of_an_estate(checkout: Path, validator: Validator) -> None:
-    done = validator("demo", "staging")
+def test_the_whole_life_of_an_estate(checkout: Path, called: Validator) -> None:
+    done = called("demo", "staging")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("recoverable from the target: 600 of 600 planned") == 2
     *_, first = done.stdout.partition("Break: ")
@@ -36,8 +36,8 @@ def test_the_whole_life_of_an_estate(checkout: Path, validator: Validator) -> No
     assert not missing("validator demo staging", done.stdout)
 
 
-def test_the_demo_keeps_off_aws(validator: Validator) -> None:
-    done = validator("demo", "staging", CLOUD="aws")
+def test_the_demo_keeps_off_aws(called: Validator) -> None:
+    done = called("demo", "staging", CLOUD="aws")
     assert done.returncode == 2
     assert "runs on the embedded AWS only" in done.stderr
 
