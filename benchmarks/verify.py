@@ -20,7 +20,6 @@ from pathlib import Path
 from benchmarks.check import PAGE, ROOT, VALIDATOR, Row, machine, written
 from tests.conftest import ORCHESTRATION, TARGET, Embedded
 from tests.operations.estates import STAGING_ACCOUNTS, Made, applied, replication_template
-from validator.operations.extend import extend
 from validator.quotas import REPLICATING_SERVERS, TOTAL_SERVERS
 from validator.sources import tfvars
 from validator.tools import emulator
@@ -42,7 +41,7 @@ def estate(embedded: Embedded, each: int) -> Made:
     made.register(share * each // LARGE, TARGET)
     for account in STAGING_ACCOUNTS:
         made.register(each, account)
-    extend(made.declared, made.opener, launch=None, dry_run=False)
+    made.extend_all()
     return made
 
 

@@ -269,6 +269,28 @@ def test_a_server_that_vanishes_leaves_its_extension_in_error(
     assert "not found" in area["errorMessage"]
 
 
+def test_what_is_not_extended_is_extended_at_once(
+    embedded: Embedded, pair: tuple[str, str]
+) -> None:
+    tagged = register(embedded, 2, tags={"dr:wave": "wave-1"})
+    body = {"account": TARGET, "region": REGION, "staging": STAGING}
+    extended = embedded.door("source-servers/extend", body)["sourceServerIDs"]
+    seen = [one(embedded, TARGET, each) for each in extended]
+    behind = {each["stagingArea"]["stagingSourceServerArn"]: each["tags"] for each in seen}
+    staged = [one(embedded, STAGING, each) for each in tagged]
+    assert {each["arn"]: each["tags"] for each in staged}.items() <= behind.items()
+    assert server_arn(pair[0]) not in behind
+    assert embedded.door("source-servers/extend", body) == {"sourceServerIDs": []}
+    assert "unknown: ['ids']" in refused(embedded, "source-servers/extend", {**body, "ids": []})
+    register(embedded, 1)
+    quota = {"account": TARGET, "region": REGION, "code": "L-E28BE5E0"}
+    embedded.door("quotas", {**quota, "value": 0})
+    try:
+        assert "quota" in refused(embedded, "source-servers/extend", body).lower()
+    finally:
+        embedded.door("quotas", {**quota, "value": 4000})
+
+
 def test_an_extension_shows_late(embedded: Embedded, pair: tuple[str, str]) -> None:
     (late,) = register(embedded, 1)
     drs = once(embedded, "drs", TARGET)

@@ -69,6 +69,12 @@ class Made:
             for each in answer["sourceServerIDs"]
         ]
 
+    def extend_all(self) -> None:
+        """Extends every server of the staging accounts, in a moment."""
+        for each in self.declared.values["staging_accounts"].values():
+            body = {"account": TARGET, "region": self.region, "staging": each["account_id"]}
+            self.embedded.door("source-servers/extend", body)
+
     def tag(self, arns: list[str], tags: dict[str, str]) -> None:
         for arn in arns:
             self.drs(arn.split(":")[4]).tag_resource(resourceArn=arn, tags=tags)

@@ -177,7 +177,7 @@ def test_the_largest_estate_is_read_in_pages_and_a_constant_for_each_account(
     made.register(own, TARGET)
     for account in STAGING_ACCOUNTS:
         made.register(PER_ACCOUNT, account)
-    extend(made.declared, made.opener, launch=None, dry_run=False)
+    made.extend_all()
     estates: list[Estate] = []
     full = counted(embedded, lambda: estates.append(read(made)))
 

@@ -41,6 +41,7 @@ class Control:
             ("POST", "quotas"): _quota,
             ("POST", "source-servers"): _register,
             ("POST", "source-servers/advance"): _advance,
+            ("POST", "source-servers/extend"): _extend,
             ("POST", "source-servers/state"): _change,
             ("POST", "source-servers/vanish"): _vanish,
         }
@@ -106,6 +107,11 @@ def _change(body: Json) -> Json:
 def _advance(body: Json) -> Json:
     _only(body, "ids", "seconds")
     return {"changed": door.advance(_backend(body), _ids(body), body.get("seconds"))}
+
+
+def _extend(body: Json) -> Json:
+    _only(body, "staging")
+    return {"sourceServerIDs": door.extend(_backend(body), str(body["staging"]))}
 
 
 def _vanish(body: Json) -> Json:

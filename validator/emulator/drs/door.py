@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from validator.emulator.drs import extension
 from validator.emulator.drs.models import (
     REPLICATING,
     TOTAL,
@@ -14,6 +15,7 @@ from validator.emulator.drs.models import (
     Json,
     Server,
     ago,
+    drs_backends,
     now,
     quota_exceeded,
     text,
@@ -226,6 +228,23 @@ _OWN: dict[str, Any] = {
     "launch": lambda server, value: setattr(server, "launch", server.launch | value),
     "lastLaunch": _last_launch,
 }
+
+
+def extend(backend: DrsBackend, staging: str) -> list[str]:
+    """Extends a staging account's servers that are not extended, with their tags; returns the new ids.
+
+    Raises DrsError where DRS would refuse one.
+    """
+    own = drs_backends[staging][backend.region_name]
+    with backend.lock:
+        taken = {each.staged.id for each in backend.servers.values() if each.staged is not None}
+        return [
+            extension.extend(
+                backend, {"sourceServerArn": server.arn, "tags": own.tags.get(server.arn)}
+            ).id
+            for server in list(own.servers.values())
+            if server.staged is None and server.id not in taken
+        ]
 
 
 def change(backend: DrsBackend, ids: list[str] | None, fields: Json) -> int:
