@@ -1,5 +1,6 @@
 """Envs and accounts are written like those that are there, judged first, and whole or not at all."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,7 @@ def test_an_account_with_its_servers_and_their_wave(checkout: Path, called: Vali
     assert "wave-4 = 200" in declared
     assert '"10.9.0.0/24"' in declared
     assert 'module "more_trust"' in (checkout / ENVS / "staging/more.tf").read_text()
+    subprocess.run(["terraform", "fmt", "-check", checkout / ENVS / "staging"], check=True)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import check, deploy, size, verify
-from tests.conftest import Embedded, run_validator
+from tests.conftest import Embedded, call_validator
 from tests.operations.estates import STAGING_ACCOUNTS, fresh
 from validator import sizing
 from validator.findings import Outcome
@@ -17,7 +17,7 @@ from validator.sources import inventory, tfvars
 @pytest.mark.slow
 def test_the_envs_that_are_measured_hold(tmp_path: Path) -> None:
     check.estates(tmp_path, 3)
-    done = run_validator(tmp_path, "check", "--all")
+    done = call_validator(tmp_path, "check", "--all")
     assert done.returncode == 0, done.stdout
     assert all(f"env-{number:02}" in done.stdout for number in (1, 2, 3))
 
