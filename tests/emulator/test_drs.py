@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -350,6 +351,26 @@ def test_a_key_policy_that_names_nobody_is_refused(embedded: Embedded) -> None:
     assert code == "MalformedPolicyDocumentException"
 
 
+def pages(embedded: Embedded, account: str) -> Iterator[list[dict[str, Any]]]:
+    """Pages of source servers as JSON: botocore parses 4,000 servers for longer than all is answered."""
+    signed = (
+        f"AWS4-HMAC-SHA256 Credential={account}/20261124/{REGION}/drs/aws4_request, Signature=any"
+    )
+    asked: dict[str, Any] = {"maxResults": 200}
+    while True:
+        request = urllib.request.Request(
+            f"{embedded.url}/DescribeSourceServers",
+            data=json.dumps(asked).encode(),
+            headers={"Authorization": signed, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            page = json.load(answer)
+        yield page["items"]
+        if "nextToken" not in page:
+            return
+        asked["nextToken"] = page["nextToken"]
+
+
 def test_four_thousand_servers_and_eight_readers_while_servers_go(embedded: Embedded) -> None:
     account = "131313131313"
     drs = initialise(embedded, account)
@@ -362,11 +383,9 @@ def test_four_thousand_servers_and_eight_readers_while_servers_go(embedded: Embe
     reading = threading.Barrier(9)
 
     def read(_: int) -> list[str]:
-        reader = embedded.unchecked_client("drs", account).get_paginator("describe_source_servers")
-        pages = reader.paginate(PaginationConfig={"PageSize": 200})
         seen = []
-        for number, page in enumerate(pages):
-            seen += [server["sourceServerID"] for server in page["items"]]
+        for number, page in enumerate(pages(embedded, account)):
+            seen += [server["sourceServerID"] for server in page]
             if number == 0:
                 reading.wait(timeout=60)
         return seen
