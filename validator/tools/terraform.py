@@ -150,7 +150,7 @@ class WorkingDirectory:
         )
 
     def valid(self) -> Finding:
-        """The finding that Terraform accepts the code: of code that it has planned, which begins with that."""
+        """The finding that Terraform accepts the code, which it has planned: a plan begins with that."""
         return _finding(_VALID, self._directory, [])
 
     def invalid(self) -> Finding | None:
