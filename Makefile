@@ -5,7 +5,8 @@ BASE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
-UV := $(shell command -v uv 2>/dev/null)
+# Not the one in .venv of a shell that has it active: it goes when .venv is made anew.
+UV := $(filter-out %$(BIN)/uv,$(shell command -v uv 2>/dev/null))
 # Both take the environment's folder, and INSTALL what to put there. uv is several times faster than pip:
 # the one on PATH, else one that pip puts into .venv. What that one cannot do, pip does with its own settings.
 VENV = $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv) $1
