@@ -86,3 +86,14 @@ def test_the_service_linked_role_of_drs(embedded: Embedded) -> None:
     )
     with pytest.raises(ClientError, match="has been taken"):
         iam.create_service_linked_role(**asked)
+
+
+def test_what_moto_changes_in_one_answer_it_changes_in_every_one(embedded: Embedded) -> None:
+    ec2 = embedded.client("ec2", TARGET)
+    for tags in ([], [{"Key": "a", "Value": "b"}], []):
+        named = [{"ResourceType": "volume", "Tags": tags}] if tags else []
+        made = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=named)
+        assert made["State"] == "creating"
+        (found,) = ec2.describe_volumes(VolumeIds=[made["VolumeId"]])["Volumes"]
+        assert found["State"] == "available"
+        assert found.get("Tags", []) == tags
