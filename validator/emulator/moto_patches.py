@@ -29,7 +29,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.routing import get_service_router
 from moto.core.serialize import AttributePickerContext, ResponseSerializer, XFormedAttributePicker
-from moto.core.utils import MISSING, get_value
+from moto.core.utils import get_value
 from moto.ec2.exceptions import InvalidInstanceIdError
 from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.core import TaggedEC2Resource
@@ -153,6 +153,8 @@ def _member(original: Any) -> Any:
     each place in an answer.
     """
 
+    missing = object()
+
     def get_member(self: Any, value: Any, key: str, shape: Any) -> Any:
         picker = self._value_picker
         if type(picker) is not XFormedAttributePicker:
@@ -167,8 +169,8 @@ def _member(original: Any) -> Any:
             )
         names, ends = known[asked]
         for name in names:
-            found = value.get(name, MISSING) if kind is dict else get_value(value, name, MISSING)
-            if found is not MISSING:
+            found = value.get(name, missing) if kind is dict else get_value(value, name, missing)
+            if found is not missing:
                 break
         else:
             found = None
