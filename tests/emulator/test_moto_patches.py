@@ -88,12 +88,11 @@ def test_the_service_linked_role_of_drs(embedded: Embedded) -> None:
         iam.create_service_linked_role(**asked)
 
 
-def test_what_moto_changes_in_one_answer_it_changes_in_every_one(embedded: Embedded) -> None:
-    ec2 = embedded.client("ec2", TARGET)
-    for tags in ([], [{"Key": "a", "Value": "b"}], []):
-        named = [{"ResourceType": "volume", "Tags": tags}] if tags else []
-        made = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=named)
-        assert made["State"] == "creating"
-        (found,) = ec2.describe_volumes(VolumeIds=[made["VolumeId"]])["Volumes"]
-        assert found["State"] == "available"
-        assert found.get("Tags", []) == tags
+def test_what_moto_shows_in_one_answer_only_it_shows_in_every_such_one(embedded: Embedded) -> None:
+    iam, tags = embedded.client("iam", STAGING), [{"Key": "a", "Value": "b"}]
+    for name, own in (("Tagged", tags), ("Untagged", []), ("TaggedToo", tags)):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(), Tags=own)
+        assert iam.get_role(RoleName=name)["Role"].get("Tags", []) == own
+        (listed,) = [r for r in iam.list_roles()["Roles"] if r["RoleName"] == name]
+        assert "Tags" not in listed
+        assert listed["AssumeRolePolicyDocument"] == json.loads(trust())
