@@ -16,6 +16,8 @@ INSTALL = $(if $(UV),uv $(UV_INSTALL),{ { test -x $(BIN)/uv && $(BIN)/uv $(UV_IN
 export UV_NATIVE_TLS := true
 export UV_SYSTEM_CERTS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# uv leaves compiling to Python, which else would compile all that a command imports, every time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help check gate plan apply deploy extend recovery-plans verify diagnose evidence bootstrap demo
@@ -74,7 +76,7 @@ invariants: .venv/ready ## List the invariants.
 	@validator invariants
 
 test: .venv/ready ## Run all tests.
-	@$(MAKE) -j4 .venv/terraform .venv-checkov/ready .venv-docs/ready .venv/chromium
+	@$(MAKE) -j4 .venv/terraform .venv-checkov/ready .venv-docs/ready .venv/chromium .venv/compiled
 	@pytest -n auto $(ARGS)
 
 test-large: .venv/ready .venv/terraform .venv-checkov/ready ## Build, fill and verify an estate of 14 accounts and 3,950 servers.
@@ -133,6 +135,11 @@ lock: .venv/ready ## Pin the newest versions, with hashes, from pyproject.toml a
 # The browser that the tests of report.html run in: the machine's, else one from apt or Playwright.
 .venv/chromium: .venv/ready
 	@$(BIN)/python -m tests.browser
+	@touch $@
+
+# In a first run every worker would compile the same tests and packages.
+.venv/compiled: .venv/ready
+	@pytest --collect-only -qq > /dev/null 2>&1 || true
 	@touch $@
 
 # checkov shares no environment with python-hcl2: both write the package hcl2.

@@ -128,11 +128,35 @@ _of_the_run = ExitStack()
 _shared: dict[str, str] = {}
 
 
+_FIRST_CALLS = {
+    "cloudwatch": "describe_alarms",
+    "dynamodb": "list_tables",
+    "ec2": "describe_instances",
+    "events": "list_rules",
+    "iam": "list_roles",
+    "kms": "list_keys",
+    "lambda": "list_functions",
+    "logs": "describe_log_groups",
+    "s3": "list_buckets",
+    "sns": "list_topics",
+    "sqs": "list_queues",
+    "ssm": "describe_instance_information",
+    "stepfunctions": "list_state_machines",
+    "sts": "get_caller_identity",
+}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """All workers of a run copy one embedded AWS, which lives as long as the process above them."""
+    """All workers of a run copy one embedded AWS, which lives as long as the process above them.
+
+    It has read what services need at their first call, two seconds' worth: its copies need not.
+    """
     if not _shared:
-        _shared["untouched"] = _of_the_run.enter_context(emulator.started(ORCHESTRATION)).url
+        running = Embedded(_of_the_run.enter_context(emulator.started(ORCHESTRATION)).url)
+        for service, operation in _FIRST_CALLS.items():
+            getattr(running.client(service, "999999999999"), operation)()  # no test's account
+        _shared["untouched"] = running.url
     node.workerinput |= _shared
 
 

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from tests import evaluation
 from tests.mutants import AT_LOST, ENV, TERRAFORM, Edit, Mutant, Planned
 from validator.findings import Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
@@ -38,7 +39,7 @@ def judge_all(mutants: Sequence[Mutant | Edit]) -> list[Verdict]:
     # NOTE: processes of their own: a fork would share the pipe to the evaluator with its parent.
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(2, get_context("spawn")) as pool,
+        ProcessPoolExecutor(2, get_context("spawn"), evaluation.remember) as pool,
     ):
         return list(pool.map(partial(_judged, Path(folder)), mutants, chunksize=4))
 

@@ -121,3 +121,16 @@ def test_the_gate(checkout: Path, called: Validator, running: Embedded) -> None:
     assert waived and all(len(reason.split()) > 10 for reason in waived)
     assert all(finding["outcome"] == "holds" or finding["waived"] for finding in found)
     assert all(finding["where"].startswith("terraform/") for finding in found if finding["waived"])
+
+
+def test_the_gate_names_what_terraform_does_not_accept(
+    checkout: Path, called: Validator, running: Embedded
+) -> None:
+    key = checkout / "terraform/modules/replication-key/key.tf"
+    edit(key, "enable_key_rotation     = true", 'enable_key_rotation     = "often"')
+    done = called("gate", "dev", "--format", "json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    run = json.loads(done.stdout)
+    (found,) = [each for each in run["findings"] if each["invariant"] == "code-is-valid"]
+    assert found["outcome"] == "violated"
+    assert all("enable_key_rotation" in each["text"] for each in found["messages"])

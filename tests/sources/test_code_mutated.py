@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import evaluation
 from tests.conftest import ROOT
 from validator.errors import ValidatorError
 from validator.model import Estate
@@ -35,6 +36,12 @@ ELSEWHERE = frozenset(["alarms", "undelivered"])
 """Policy documents of a topic and a queue, which no estate shows; their module's own tests read them."""
 UNUSED = ["aws_lambda_function.this", "aws_vpc_security_group_ingress_rule.endpoints"]
 """What no estate shows: the function that verifies, and what no replication server uses."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def remembering() -> Iterator[None]:
+    with evaluation.remembering():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,14 @@ def _gated_on(
     if judging.account_verdict(env, declared).outcome is not Outcome.HOLDS:
         findings = (*checked.findings, *form)
         return _gate_run(env, aws, estate, findings, arguments, with_checkov=False)
-    planned = plan.planned(env, declared, aws, arguments, before)
+    try:
+        planned = plan.planned(env, declared, aws, arguments, before)
+    except plan.NotPlanned:
+        invalid = at.invalid()
+        if invalid is None:
+            raise
+        findings = (*checked.findings, *form, invalid)
+        return _gate_run(env, aws, estate, findings, arguments, with_checkov=False)
     said = {(f.invariant, f.subject, f.outcome) for f in planned.verdict.findings}
     only_code = [
         f

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from validator import project, records
 from validator.commands import Commands, envs, judging, reporting
-from validator.errors import ValidatorError
+from validator.errors import ToolError, ValidatorError
 from validator.findings import Finding, Outcome
 from validator.model import Estate, Unknown
 from validator.project import Env
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from validator.cloud import Cloud
     from validator.reports.progress import Progress
     from validator.tools import terraform
+
+
+class NotPlanned(ToolError):
+    """`terraform plan` failed in an env that `terraform init` had accepted."""
 
 
 def register(command: Commands) -> None:
@@ -121,7 +125,10 @@ def _terraform_plan(env: Env, declared: Declared, aws: "Cloud", progress: "Progr
     packaging.build(env, declared)
     at = initialised(env, aws, progress)
     progress.step("terraform plan")
-    at.plan(env.plan_file, on_event=progress.event)
+    try:
+        at.plan(env.plan_file, on_event=progress.event)
+    except ToolError as error:
+        raise NotPlanned(str(error)) from error
     progress.step("reading the plan")
     return at.show(env.plan_file)
 

@@ -153,6 +153,29 @@ class WorkingDirectory:
         """The finding that Terraform accepts the code, which it has planned: a plan begins with that."""
         return _finding(_VALID, self._directory, [])
 
+    def invalid(self) -> Finding | None:
+        """A finding on what Terraform does not accept in the initialised code, None if it accepts it.
+
+        Raises ToolError.
+        """
+        output: list[str] = []
+        self._run(["validate", "-json"], output.append, also=(1,))
+        try:
+            answer = json.loads("".join(output))
+            valid, diagnostics = answer["valid"], answer["diagnostics"]
+            messages = [
+                Message(_diagnostic({"diagnostic": each}), str(self._directory))
+                for each in diagnostics
+                if each.get("severity") == "error"
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ToolError(
+                f"{self._directory}: `terraform validate` gave no JSON ({error})."
+            ) from error
+        if valid is not True and not messages:
+            messages = [Message("Terraform calls the code invalid.", str(self._directory))]
+        return _finding(_VALID, self._directory, messages) if messages else None
+
     def _events(self, command: str, on_event: OnEvent, *arguments: str, **options: Any) -> None:
         words = self._terraform.generate_cmd_string(
             command, *arguments, json=IsFlagged, input=False, **options
