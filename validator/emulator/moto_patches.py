@@ -427,9 +427,12 @@ def _instance(backend: Any, identifier: str) -> Any:
 
 
 def _install_images() -> None:
-    """AWS's 1,300 images of a Region are made in an account that looks for one, and in no other."""
+    """AWS's 1,300 images of a Region are made in an account that looks for one, and in no other.
+
+    The image of an instance is looked up by its id, not looked for in all of them.
+    """
     backend: Any = AmiBackend
-    make, making = backend._load_amis, threading.RLock()
+    make, making, describe = backend._load_amis, threading.RLock(), backend.describe_images
 
     def images(self: Any) -> dict[str, Any]:
         with making:
@@ -442,7 +445,16 @@ def _install_images() -> None:
     def begin(self: Any, none: dict[str, Any]) -> None:
         self._images, self._has_images = none, False
 
+    def described(self: Any, *args: Any, **kwargs: Any) -> Any:
+        match (args, kwargs):
+            case ((), {"filters": {"image-id": str(found), **others}, **more}) if not (
+                others or more or set(found) & set("*?[")
+            ):
+                return [self.amis[found]] if found in self.amis else []
+        return describe(self, *args, **kwargs)
+
     backend.amis, backend._load_amis = property(images, begin), lambda self: None
+    backend.describe_images = described
 
 
 def _install_documents() -> None:
