@@ -108,6 +108,11 @@ class Embedded:
             return json.load(answer)
 
 
+def pytest_configure() -> None:
+    """Terraform and its providers spend a fifth of their time on collecting garbage of short runs."""
+    os.environ.setdefault("GOGC", "300")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are processors: Terraform's AWS provider and agents sleep much of the time."""
     return (os.cpu_count() or 1) + 2
@@ -208,13 +213,12 @@ def run_validator(
     Plans leave checkov out, which takes longer than they do: tests of it call `validator gate`.
     """
     arguments = _without_checkov(arguments)
-    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
+    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG", "GOGC")
     environment = {k: v for k, v in os.environ.items() if k in kept}
-    # Terraform and its providers spend a fifth of their time on collecting garbage of short runs.
     return subprocess.run(
         [str(ROOT / ".venv/bin/validator"), *arguments],
         cwd=checkout,
-        env={**environment, "CLOUD": "embedded", "GOGC": "300", **more},
+        env={**environment, "CLOUD": "embedded", **more},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -249,7 +253,7 @@ def call_validator(
     ):
         for name in [each for each in os.environ if each.startswith("AWS_")]:
             environment.delenv(name)
-        for name, value in {"CLOUD": "embedded", "GOGC": "300", **more}.items():
+        for name, value in {"CLOUD": "embedded", **more}.items():
             environment.setenv(name, value)
         try:
             status = cli.main(_without_checkov(arguments))

@@ -312,12 +312,13 @@ def test_what_terraform_builds_runs_and_stays_as_it_is(embedded: Embedded, tmp_p
     (tmp_path / "main.tf").write_text(CODE)
     (tmp_path / "function.zip").write_bytes(zipped(HANDLER))
     shutil.copy(ROOT / "terraform/envs/staging/.terraform.lock.hcl", tmp_path)
-    kept = {k: v for k, v in os.environ.items() if k in {"HOME", "PATH", "TF_PROVIDER_MIRROR"}}
+    kept = {
+        k: v for k, v in os.environ.items() if k in {"GOGC", "HOME", "PATH", "TF_PROVIDER_MIRROR"}
+    }
     environment = {
         **kept,
         **embedded.environment(STAGING),
         "AWS_REGION": REGION,
-        "GOGC": "300",
     }
     embedded.door("iam-enforcement", {"on": True})
     with provider.initialised(tmp_path, environment) as directory:
