@@ -108,6 +108,11 @@ class Embedded:
             return json.load(answer)
 
 
+def pytest_configure() -> None:
+    """Terraform and its providers spend a fifth of their time on collecting garbage of short runs."""
+    os.environ.setdefault("GOGC", "300")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are processors: Terraform's AWS provider and agents sleep much of the time."""
     return (os.cpu_count() or 1) + 2
@@ -133,11 +138,35 @@ _of_the_run = ExitStack()
 _shared: dict[str, str] = {}
 
 
+_FIRST_CALLS = {
+    "cloudwatch": "describe_alarms",
+    "dynamodb": "list_tables",
+    "ec2": "describe_instances",
+    "events": "list_rules",
+    "iam": "list_roles",
+    "kms": "list_keys",
+    "lambda": "list_functions",
+    "logs": "describe_log_groups",
+    "s3": "list_buckets",
+    "sns": "list_topics",
+    "sqs": "list_queues",
+    "ssm": "describe_instance_information",
+    "stepfunctions": "list_state_machines",
+    "sts": "get_caller_identity",
+}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """All workers of a run copy one embedded AWS, which lives as long as the process above them."""
+    """All workers of a run copy one embedded AWS, which lives as long as the process above them.
+
+    It has read what services need at their first call, two seconds' worth: its copies need not.
+    """
     if not _shared:
-        _shared["untouched"] = _of_the_run.enter_context(emulator.started(ORCHESTRATION)).url
+        running = Embedded(_of_the_run.enter_context(emulator.started(ORCHESTRATION)).url)
+        for service, operation in _FIRST_CALLS.items():
+            getattr(running.client(service, "999999999999"), operation)()  # no test's account
+        _shared["untouched"] = running.url
     node.workerinput |= _shared
 
 
@@ -189,13 +218,12 @@ def run_validator(
     Plans leave checkov out, which takes longer than they do: tests of it call `validator gate`.
     """
     arguments = _without_checkov(arguments)
-    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG")
+    kept = ("PATH", "HOME", "TF_PROVIDER_MIRROR", "LANG", "GOGC")
     environment = {k: v for k, v in os.environ.items() if k in kept}
-    # Terraform and its providers spend a fifth of their time on collecting garbage of short runs.
     return subprocess.run(
         [str(ROOT / ".venv/bin/validator"), *arguments],
         cwd=checkout,
-        env={**environment, "CLOUD": "embedded", "GOGC": "300", **more},
+        env={**environment, "CLOUD": "embedded", **more},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -230,7 +258,7 @@ def call_validator(
     ):
         for name in [each for each in os.environ if each.startswith("AWS_")]:
             environment.delenv(name)
-        for name, value in {"CLOUD": "embedded", "GOGC": "300", **more}.items():
+        for name, value in {"CLOUD": "embedded", **more}.items():
             environment.setenv(name, value)
         try:
             status = cli.main(_without_checkov(arguments))

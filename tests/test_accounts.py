@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
+import boto3
 import pytest
 
 from validator import accounts
@@ -119,6 +120,19 @@ def test_importing_costs_nothing() -> None:
     code = "import sys, validator.accounts; print({'boto3', 'botocore'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_accounts_share_what_botocore_makes_of_a_service_and_nothing_else(fake: Fake) -> None:
+    one, other = (opened(fake).client("drs") for _ in range(2))
+    assert type(one) is type(other)
+    assert one.meta.service_model is other.meta.service_model
+    heard: list[str] = []
+    one.meta.events.register("before-call.drs.*", lambda **_: heard.append("one"))
+    describe(other)
+    assert heard == []
+    describe(one)
+    assert heard == ["one"]
+    assert type(boto3.client("drs", "us-west-2")) is not type(one)
 
 
 def test_the_external_id_of_an_account_goes_to_that_account_only(fake: Fake) -> None:

@@ -261,10 +261,33 @@ _LOADING = threading.Lock()
 
 @functools.cache
 def _loader() -> Any:
-    """botocore's files, read once: a session of its own would read them again for every client."""
-    import botocore.loaders
+    """botocore's files, read once: a session of its own would read them again for every client.
 
-    return botocore.loaders.create_loader()
+    So are the models and the classes made of them, of which EC2's has 700 methods: once for all
+    sessions that read by this loader, whose handlers of events are the same.
+    """
+    import botocore.loaders
+    from botocore.client import ClientCreator
+
+    loader = botocore.loaders.create_loader()
+    for name in ("_load_service_model", "_create_client_class"):
+        setattr(ClientCreator, name, _once(getattr(ClientCreator, name), loader))
+    return loader
+
+
+def _once(make: Callable[..., Any], loader: Any) -> Callable[..., Any]:
+    """`make` of a creator of clients, done once for each service where it reads by this loader."""
+    made: dict[str, Any] = {}
+
+    @functools.wraps(make)
+    def once(creator: Any, service: str, *args: Any, **kwargs: Any) -> Any:
+        if creator._loader is not loader:
+            return make(creator, service, *args, **kwargs)
+        if service not in made:
+            made[service] = make(creator, service, *args, **kwargs)
+        return made[service]
+
+    return once
 
 
 @functools.cache

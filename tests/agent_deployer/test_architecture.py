@@ -97,7 +97,6 @@ def planned(embedded: Embedded, env: Path, folder: Path) -> Json:
         **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
         **embedded.environment(ORCHESTRATION),
         "AWS_REGION": RECOVERY,
-        "GOGC": "300",
     }
     working = terraform.WorkingDirectory(env, folder / "data", environment, folder)
     working.init(backend_config={}, on_event=lambda _: None)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from agent_deployer.errors import CallError
 
-from tests.agent_deployer.estates import SOURCE, Fleet, fleet
+from tests.agent_deployer.estates import RECOVERY, SOURCE, Fleet, fleet
 from tests.conftest import Embedded
 from validator.errors import AccountError, UsageError
 from validator.operations.deploy import BusyError, Selection
+from validator.quotas import REPLICATING_SERVERS
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +94,9 @@ def test_310_instances_in_one_account(embedded: Embedded) -> None:
 
 def test_two_deployments_at_once_never_pass_the_quota(embedded: Embedded) -> None:
     found = fleet(embedded)
-    halves = [found.run(found.target, 200) for _ in range(2)]
+    place = {"account": found.target, "region": RECOVERY, "code": REPLICATING_SERVERS.code}
+    embedded.door("quotas", {**place, "value": 90})
+    halves = [found.run(found.target, 60) for _ in range(2)]
     ended: list[dict[str, Json]] = []
 
     def deploy(ids: list[str]) -> None:
@@ -106,7 +109,7 @@ def test_two_deployments_at_once_never_pass_the_quota(embedded: Embedded) -> Non
     for thread in threads:
         thread.join()
     total = statuses(ended[0]) + statuses(ended[1])
-    assert total == {"replicating": 300, "no-capacity": 100}
+    assert total == {"replicating": 90, "no-capacity": 30}
     recorded = {k for half in ended for k, v in half.items() if v["status"] == "replicating"}
     assert sorted(recorded) == found.replicating(found.target) == found.sent(found.target)
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests import provider
 from tests.conftest import ROOT
 from tests.terraform.readme import MODULES
-from validator.tools import checkov, terraform
+from validator.tools import checkov
 
 pytestmark = pytest.mark.slow
 
@@ -175,66 +176,6 @@ CASES: dict[str, tuple[Break, dict[str, str]]] = {
     ),
 }  # fmt: skip
 
-
-def run(*arguments: str, path: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    """The real checkov with the folder of checks, and with `path` to import from."""
-    program = checkov.program(os.environ)
-    assert program, "run `make .venv-checkov/ready`"
-    return subprocess.run(
-        [str(program), *arguments, "--external-checks-dir", str(CHECKS), "-o", "json", "--skip-download", "--compact"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(path), "HOME": "/nonexistent"},
-        cwd=CHECKS,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-
-
-def results(text: str, kind: str) -> dict[str, dict[str, str]]:
-    """The details of each check by the file's name."""
-    found: dict[str, dict[str, str]] = {}
-    for record in json.loads(text)["results"][f"{kind}_checks"]:
-        name = Path(record["file_path"]).stem
-        found.setdefault(name, {})[record["check_id"]] = "; ".join(record["details"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Values:
-    """A real plan of the modules, which needs no account."""
-    root = tmp_path_factory.mktemp("root")
-    (root / "main.tf").write_text(CODE)
-    shutil.copy(ROOT / "terraform" / "envs" / "staging" / ".terraform.lock.hcl", root)
-    working = terraform.WorkingDirectory(root, root / "data", os.environ, root / "build")
-    working.init(backend_config={}, on_event=lambda _: None)
-    working.plan(root / "plan", on_event=lambda _: None)
-    shown = working.show(root / "plan")
-    assert isinstance(shown, dict)
-    return shown
-
-
-@pytest.fixture(scope="module")
-def judged(plan: Values, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What one run of checkov says of every case: by file, passed and failed."""
-    folder = tmp_path_factory.mktemp("plans")
-    for number, (change, _) in enumerate(CASES.values()):
-        broken = copy.deepcopy(plan)
-        change(broken)
-        (folder / f"case-{number}.json").write_text(json.dumps(broken))
-    done = run("-d", str(folder), "--framework", "terraform_plan", "--check", ",".join(sorted(ALL)))
-    return results(done.stdout, "passed"), results(done.stdout, "failed")
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_broken_or_unknown_fails_and_nothing_else(judged: Any, case: str) -> None:
-    passed, failed = judged
-    file, expected = f"case-{list(CASES).index(case)}", CASES[case][1]
-    assert set(failed.get(file, {})) == set(expected)
-    for check, said in expected.items():
-        assert said in failed[file][check]
-    assert set(passed.get(file, {})) == ALL - set(expected)
-
-
 HCL = """
 variable "who" {}
 resource "aws_kms_key" "reference" {
@@ -253,17 +194,80 @@ resource "aws_kms_key" "inline" {
 """
 
 
-def test_over_hcl_only_a_policy_written_in_full_can_pass(tmp_path: Path) -> None:
-    (tmp_path / "keys.tf").write_text(HCL)
-    done = run("-d", str(tmp_path), "--framework", "terraform", "--check", OWNER)
-    report = json.loads(done.stdout)["results"]
-    got = {kind: {r["resource"].split(".")[1] for r in report[f"{kind}_checks"]} for kind in ("passed", "failed", "skipped")}  # fmt: skip
+def run(*arguments: str, path: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """The real checkov with the folder of checks, and with `path` to import from."""
+    program = checkov.program(os.environ)
+    assert program, "run `make .venv-checkov/ready`"
+    return subprocess.run(
+        [str(program), *arguments, "--external-checks-dir", str(CHECKS), "-o", "json", "--skip-download", "--compact"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(path), "HOME": "/nonexistent"},
+        cwd=CHECKS,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )  # fmt: skip
+
+
+def details(results: Values, kind: str) -> dict[str, dict[str, str]]:
+    """The details of each check by the file's name."""
+    found: dict[str, dict[str, str]] = {}
+    for record in results[f"{kind}_checks"]:
+        name = Path(record["file_path"]).stem
+        found.setdefault(name, {})[record["check_id"]] = "; ".join(record["details"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Values:
+    """A real plan of the modules, which needs no account."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "main.tf").write_text(CODE)
+    shutil.copy(ROOT / "terraform" / "envs" / "staging" / ".terraform.lock.hcl", root)
+    with provider.initialised(root, os.environ) as working:
+        working.plan(root / "plan", on_event=lambda _: None)
+        shown = working.show(root / "plan")
+    assert isinstance(shown, dict)
+    return shown
+
+
+@pytest.fixture(scope="module")
+def judged(plan: Values, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What one run of checkov says of code, and of the plan of every case."""
+    folder = tmp_path_factory.mktemp("plans")
+    for number, (change, _) in enumerate(CASES.values()):
+        broken = copy.deepcopy(plan)
+        change(broken)
+        (folder / f"case-{number}.json").write_text(json.dumps(broken))
+    (folder / "keys.tf").write_text(HCL)
+    frameworks = ["terraform", "terraform_plan"]
+    done = run("-d", str(folder), "--framework", *frameworks, "--check", ",".join(sorted(ALL)))
+    of_code, of_plans = sorted(json.loads(done.stdout), key=lambda each: str(each["check_type"]))
+    assert [of_code["check_type"], of_plans["check_type"]] == frameworks
+    return of_code["results"], of_plans["results"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_broken_or_unknown_fails_and_nothing_else(judged: Any, case: str) -> None:
+    passed, failed = (details(judged[1], kind) for kind in ("passed", "failed"))
+    file, expected = f"case-{list(CASES).index(case)}", CASES[case][1]
+    assert set(failed.get(file, {})) == set(expected)
+    for check, said in expected.items():
+        assert said in failed[file][check]
+    assert set(passed.get(file, {})) == ALL - set(expected)
+
+
+def test_over_hcl_only_a_policy_written_in_full_can_pass(judged: Any) -> None:
+    of_owner = {
+        kind: [r for r in judged[0][f"{kind}_checks"] if r["check_id"] == OWNER]
+        for kind in ("passed", "failed", "skipped")
+    }
+    got = {kind: {r["resource"].split(".")[1] for r in found} for kind, found in of_owner.items()}
     assert got == {
         "passed": {"inline"},
         "failed": {"reference", "variable"},
         "skipped": {"skipped"},
     }
-    assert all("unknown" in r["details"][0] for r in report["failed_checks"])
+    assert all("unknown" in r["details"][0] for r in of_owner["failed"])
 
 
 def test_without_our_package_checkov_ends_instead_of_passing(tmp_path: Path) -> None:
@@ -280,7 +284,7 @@ def test_the_environments_differ() -> None:
 
 
 def test_the_docs_list_every_check(judged: Any) -> None:
-    passed, _ = judged
+    passed = details(judged[1], "passed")
     rows = (ROOT / "docs" / "checkov.md").read_text().split("| Check |")[1].split("`")[1::2]
     assert {row for row in rows if row in ALL} == set(passed["case-0"]) == ALL
 

@@ -1,5 +1,7 @@
 """The embedded AWS through the AWS CLI, as the architecture document's reader would use it."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -15,23 +17,34 @@ pytestmark = pytest.mark.slow
 
 OWN, STAGED, EXTENDED = 7, 250, 3  # more staged servers than one page holds
 STRANGER = "222222222222"
+DATA = str(ROOT / ".venv/lib/python{}.{}/site-packages/awscli/data".format(*sys.version_info))
 
 
 class Cli:
-    """The `aws` program in a home without settings, pointed at the embedded AWS."""
+    """The `aws` program in a home without settings, pointed at the embedded AWS.
+
+    It is called within this process, for an interpreter that imports it takes longer than it does.
+    """
 
     def __init__(self, embedded: Embedded, home: Path) -> None:
         self.embedded, self.home = embedded, home
 
     def run(self, account: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = self.embedded.environment(account)
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/aws"), "--region", REGION, *arguments],
-            env={**environment, "HOME": str(self.home), "PATH": "/usr/bin:/bin", "NO_PROXY": "*"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with (
+            pytest.MonkeyPatch.context() as environment,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            given = {"AWS_DATA_PATH": DATA, "HOME": str(self.home), "NO_PROXY": "*"}
+            for name, value in (given | self.embedded.environment(account)).items():
+                environment.setenv(name, value)
+            environment.setattr(sys, "argv", ["aws", "--region", REGION, *arguments])
+            from awscli import clidriver
+
+            status = clidriver.main()
+        said = (each.buffer.getvalue().decode() for each in (out, err))  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(arguments, status, *said)
 
     def answer(self, account: str, *arguments: str) -> Any:
         """The answer of one operation."""

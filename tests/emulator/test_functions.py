@@ -22,9 +22,7 @@ from validator.tools import emulator
 pytestmark = pytest.mark.slow
 
 HANDLER = """
-import json, os, subprocess, sys, time
-
-import boto3
+import os, subprocess, sys, time
 
 calls = 0
 
@@ -35,9 +33,15 @@ def handler(event, context):
     return globals()[event["do"]](event, context)
 
 
+def client(service, **keys):
+    import boto3  # here, for most of these functions need not wait for it
+
+    return boto3.client(service, **keys)
+
+
 def identity(event, context):
     return {
-        "arn": boto3.client("sts").get_caller_identity()["Arn"],
+        "arn": client("sts").get_caller_identity()["Arn"],
         "pid": os.getpid(),
         "server": os.getppid(),
         "calls": calls,
@@ -63,7 +67,7 @@ def told(event, context):
 
 
 def put(event, context):
-    boto3.client("dynamodb").put_item(
+    client("dynamodb").put_item(
         TableName="records",
         Item={"id": {"S": event["id"]}},
         ConditionExpression="attribute_not_exists(id)",
@@ -72,13 +76,13 @@ def put(event, context):
 
 
 def publish(event, context):
-    boto3.client("sns").publish(TopicArn=event["topic"], Message="sent")
+    client("sns").publish(TopicArn=event["topic"], Message="sent")
     return "published"
 
 
 def as_other(event, context):
-    given = boto3.client("sts").assume_role(RoleArn=event["role"], RoleSessionName="other")["Credentials"]
-    boto3.client(
+    given = client("sts").assume_role(RoleArn=event["role"], RoleSessionName="other")["Credentials"]
+    client(
         "dynamodb",
         aws_access_key_id=given["AccessKeyId"],
         aws_secret_access_key=given["SecretAccessKey"],
@@ -88,6 +92,8 @@ def as_other(event, context):
 
 
 def reserve(event, context):
+    import boto3
+
     for number in range(event["times"]):
         while True:
             table = boto3.resource("dynamodb").Table("records")
@@ -541,14 +547,16 @@ def test_faults_name_the_operation_of_lambda(functions: Functions, kind: str) ->
         assert outcome(functions.client.list_functions) == "ok"
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_all_end_with_the_emulator(how: signal.Signals) -> None:
+def test_all_end_with_the_emulator() -> None:
     with emulator.started(ORCHESTRATION) as running:
-        functions = Functions(Embedded(running.url))
-        name = functions.make("orphan")
-        answer = functions.ask(name, "identity")
-        root = Path(f"/proc/{answer['pid']}/cwd").readlink()
-        assert (root / "main.py").exists()
-        os.kill(answer["server"], how)
-        until(lambda: not lives(answer["pid"]))
-        until(lambda: not root.exists())
+        original = Embedded(running.url)
+        copy = Embedded(original.door("fork")["url"])
+        for embedded, how in ((copy, signal.SIGKILL), (original, signal.SIGTERM)):
+            functions = Functions(embedded)
+            name = functions.make("orphan")
+            answer = functions.ask(name, "identity")
+            root = Path(f"/proc/{answer['pid']}/cwd").readlink()
+            assert (root / "main.py").exists()
+            os.kill(answer["server"], how)
+            until(lambda pid=answer["pid"]: not lives(pid))
+            until(lambda root=root: not root.exists())

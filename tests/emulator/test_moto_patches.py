@@ -86,3 +86,13 @@ def test_the_service_linked_role_of_drs(embedded: Embedded) -> None:
     )
     with pytest.raises(ClientError, match="has been taken"):
         iam.create_service_linked_role(**asked)
+
+
+def test_what_moto_shows_in_one_answer_only_it_shows_in_every_such_one(embedded: Embedded) -> None:
+    iam, tags = embedded.client("iam", STAGING), [{"Key": "a", "Value": "b"}]
+    for name, own in (("Tagged", tags), ("Untagged", []), ("TaggedToo", tags)):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(), Tags=own)
+        assert iam.get_role(RoleName=name)["Role"].get("Tags", []) == own
+        (listed,) = [r for r in iam.list_roles()["Roles"] if r["RoleName"] == name]
+        assert "Tags" not in listed
+        assert listed["AssumeRolePolicyDocument"] == json.loads(trust())

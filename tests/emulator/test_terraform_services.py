@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import provider
 from tests.conftest import REGION, ROOT, STAGING, Embedded
 from tests.emulator.test_functions import until, zipped
 from validator.tools.terraform import WorkingDirectory
@@ -311,16 +312,24 @@ def test_what_terraform_builds_runs_and_stays_as_it_is(embedded: Embedded, tmp_p
     (tmp_path / "main.tf").write_text(CODE)
     (tmp_path / "function.zip").write_bytes(zipped(HANDLER))
     shutil.copy(ROOT / "terraform/envs/staging/.terraform.lock.hcl", tmp_path)
-    kept = {k: v for k, v in os.environ.items() if k in {"HOME", "PATH", "TF_PROVIDER_MIRROR"}}
-    directory = WorkingDirectory(
-        tmp_path,
-        tmp_path / "data",
-        {**kept, **embedded.environment(STAGING), "AWS_REGION": REGION, "GOGC": "300"},
-        tmp_path / "build",
-    )
+    kept = {
+        k: v for k, v in os.environ.items() if k in {"GOGC", "HOME", "PATH", "TF_PROVIDER_MIRROR"}
+    }
+    environment = {
+        **kept,
+        **embedded.environment(STAGING),
+        "AWS_REGION": REGION,
+    }
     embedded.door("iam-enforcement", {"on": True})
-    directory.init(backend_config={}, on_event=lambda _: None)
-    first, again = tmp_path / "first", tmp_path / "again"
+    with provider.initialised(tmp_path, environment) as directory:
+        assert_that_it_runs_and_stays(directory, embedded, tmp_path)
+
+
+def assert_that_it_runs_and_stays(
+    directory: WorkingDirectory, embedded: Embedded, folder: Path
+) -> None:
+    """Applies it, lets it work, and plans it again."""
+    first, again = folder / "first", folder / "again"
     directory.plan(first, on_event=lambda _: None)
     directory.apply(first, on_event=lambda _: None)
 

