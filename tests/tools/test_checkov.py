@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,18 @@ def test_one_that_hangs_is_ended_and_unknown(fake: Fake, monkeypatch: pytest.Mon
     assert "did not end" in finding.messages[0].text
     group = int((fake.folder / "pid").read_text())
     wait_for(lambda: not group_exists(group))
+
+
+def test_one_that_nobody_waits_for_is_ended(fake: Fake) -> None:
+    pid = fake.folder / "pid"
+    fake.script(f"echo $$ > {pid}; sleep 300 & wait")
+    with ThreadPoolExecutor(1) as pool:
+        scanned = pool.submit(fake.code)
+        wait_for(lambda: pid.exists() and pid.read_text().strip() != "")
+        checkov.end()
+        (finding,) = scanned.result(timeout=60)
+    assert finding.outcome is Outcome.UNKNOWN
+    wait_for(lambda: not group_exists(int(pid.read_text())))
 
 
 def test_interrupting_leaves_no_process(fake: Fake) -> None:

@@ -1,8 +1,10 @@
 """`plan`: Terraform's plan of an env, judged and saved for `apply`."""
 
 import argparse
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +69,7 @@ def planned(
     from validator.reports.progress import Progress
     from validator.sources import plan as plan_source
 
-    with Progress(f"plan {env.name}") as progress, ThreadPoolExecutor(1) as beside:
+    with Progress(f"plan {env.name}") as progress, _beside() as beside:
         # checkov reads the code while Terraform plans.
         scanned = None if arguments.skip_checkov else beside.submit(judging.scan_code, env)
         document = _terraform_plan(env, declared, aws, progress)
@@ -98,6 +100,19 @@ def planned(
     )
     env.save_plan(run.verdict.outcome, aws.identity, records.inputs(env, "plan"))
     return run
+
+
+@contextlib.contextmanager
+def _beside() -> Iterator[ThreadPoolExecutor]:
+    """A thread for checkov, which is ended where nobody waits for it any more."""
+    from validator.tools import checkov
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool
+        except BaseException:
+            checkov.end()
+            raise
 
 
 def _code(env: Env, declared: Declared) -> Estate | Unknown:

@@ -32,6 +32,7 @@ FAMILY = "checkov"
 
 TIMEOUT_SECONDS = 600.0
 
+_running: "set[subprocess.Popen[str]]" = set()
 _NO_REASON = "No comment provided"
 _LOGGED = re.compile(r"\[(?:WARNI|ERROR|CRITI)\S* *\] +(.*)")
 _INDEX = re.compile(r'\[(?:"(?:[^"\\]|\\.)*"|[^\]"]*)\]')
@@ -207,6 +208,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> tuple[str, str, 
             )
         except OSError as error:
             raise ToolError(f"{command[0]}: cannot be run ({error}).") from error
+        _running.add(process)
         try:
             output, log = process.communicate(timeout=TIMEOUT_SECONDS)
         except BaseException as error:
@@ -214,7 +216,16 @@ def _run(command: list[str], environment: Mapping[str, str]) -> tuple[str, str, 
             if isinstance(error, subprocess.TimeoutExpired):
                 raise ToolError(f"checkov did not end within {TIMEOUT_SECONDS:.0f} s.") from error
             raise
+        finally:
+            _running.discard(process)
     return output, log, process.returncode
+
+
+def end() -> None:
+    """Ends the scans that other threads wait for: what they give is then unknown."""
+    for process in tuple(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
