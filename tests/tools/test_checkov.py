@@ -155,8 +155,13 @@ def test_one_that_nobody_waits_for_is_ended(fake: Fake) -> None:
     with ThreadPoolExecutor(1) as pool:
         scanned = pool.submit(fake.code)
         wait_for(lambda: pid.exists() and pid.read_text().strip() != "")
-        checkov.end()
-        (finding,) = scanned.result(timeout=60)
+
+        def ended() -> bool:
+            checkov.end()
+            return scanned.done()
+
+        wait_for(ended)
+        (finding,) = scanned.result()
     assert finding.outcome is Outcome.UNKNOWN
     wait_for(lambda: not group_exists(int(pid.read_text())))
 

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +69,10 @@ def planned(
     from validator.reports.progress import Progress
     from validator.sources import plan as plan_source
 
-    with Progress(f"plan {env.name}") as progress, _beside() as beside:
-        # checkov reads the code while Terraform plans.
-        scanned = None if arguments.skip_checkov else beside.submit(judging.scan_code, env)
+    with (
+        Progress(f"plan {env.name}") as progress,
+        _scanned(env, arguments.skip_checkov) as scanned,
+    ):
         document = _terraform_plan(env, declared, aws, progress)
         if isinstance(document, dict):
             told = str(document.get("terraform_version"))
@@ -103,15 +104,18 @@ def planned(
 
 
 @contextlib.contextmanager
-def _beside() -> Iterator[ThreadPoolExecutor]:
-    """A thread for checkov, which is ended where nobody waits for it any more."""
+def _scanned(env: Env, skip: bool) -> Iterator["Future[tuple[Finding, ...]] | None"]:
+    """What checkov will say of the code, which it reads meanwhile; ended where nobody waits for it."""
     from validator.tools import checkov
 
     with ThreadPoolExecutor(1) as pool:
+        scanned = None if skip else pool.submit(judging.scan_code, env)
         try:
-            yield pool
+            yield scanned
         except BaseException:
-            checkov.end()
+            while scanned is not None and not scanned.done():
+                checkov.end()  # again, for it may just have been about to start
+                wait([scanned], timeout=0.1)
             raise
 
 
