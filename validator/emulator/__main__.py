@@ -1,6 +1,7 @@
 """`python -m validator.emulator`: serves the embedded AWS until a signal ends it."""
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -12,6 +13,9 @@ from types import FrameType
 
 from validator.emulator import functions
 from validator.emulator.server import Application, make_server
+
+_GARBAGE = (100_000, 50, 100)
+"""New objects between two looks for garbage: what the accounts hold is looked through each time."""
 
 HELP = """\
 The embedded AWS serves at {url} (Ctrl-C stops it). To point the AWS CLI at it:
@@ -34,6 +38,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="announce as one line of JSON")
     parser.add_argument("--exit-with-parent", action="store_true")
     arguments = parser.parse_args()
+    gc.set_threshold(*_GARBAGE)
     application = Application(arguments.management_account)
     try:
         server, url = make_server(arguments.port, application)
