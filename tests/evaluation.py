@@ -4,6 +4,7 @@ Most of them change one module or one module call, and the evaluator takes most 
 """
 
 import contextlib
+import gc
 import os
 import pickle
 import re
@@ -21,7 +22,8 @@ _known: dict[frozenset[tuple[str, bytes]], bytes] = {}
 
 
 def remember() -> None:
-    """From now on this process reads envs so."""
+    """From now on this process reads envs so, and looks for garbage as seldom as pytest's own do."""
+    gc.set_threshold(100_000, 50, 100)
     parts.AT_ONCE, evaluate.begun = _SIZE, _remembered
 
 
