@@ -110,7 +110,7 @@ class Embedded:
 
 
 def pytest_configure() -> None:
-    """Short runs spend a fifth of their time on collecting garbage: Terraform's, its providers', ours."""
+    """Terraform, its providers and pytest spend up to a fifth of a short run on collecting garbage."""
     os.environ.setdefault("GOGC", "300")
     gc.set_threshold(100_000, 50, 100)
 

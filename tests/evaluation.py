@@ -4,7 +4,6 @@ Most of them change one module or one module call, and the evaluator takes most 
 """
 
 import contextlib
-import gc
 import os
 import pickle
 import re
@@ -22,8 +21,7 @@ _known: dict[frozenset[tuple[str, bytes]], bytes] = {}
 
 
 def remember() -> None:
-    """From now on this process reads envs so, and looks for garbage as seldom as pytest's own do."""
-    gc.set_threshold(100_000, 50, 100)
+    """From now on this process reads envs so."""
     parts.AT_ONCE, evaluate.begun = _SIZE, _remembered
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import hcl2
 from lark import Token, Tree
-from lark.exceptions import LarkError
+from lark.exceptions import LarkError, UnexpectedToken
 
 from validator.errors import SourceError
 
@@ -130,12 +130,20 @@ def _read(file: Path, text: str, parse: "functools._lru_cache_wrapper[T]") -> T:
     except LarkError as error:
         line = getattr(error, "line", None)
         place = f"{file}:{line}" if isinstance(line, int) and line > 0 else str(file)
-        reason = str(error).splitlines()[0]
-        raise SourceError(f"{place}: not valid HCL: {reason}") from error
+        raise SourceError(f"{place}: not valid HCL: {_reason(error)}") from error
     except _Twice as error:
         raise SourceError(f"{file}:{error}") from error
     except RecursionError as error:
         raise SourceError(f"{file}: nested too deeply to be read.") from error
+
+
+def _reason(error: LarkError) -> str:
+    """Why HCL cannot be parsed, in words that know nothing of the parser."""
+    if not isinstance(error, UnexpectedToken):
+        return str(error).splitlines()[0]
+    if error.token.type == "$END":
+        return "it ends before it is complete. Is a bracket or a quote not closed?"
+    return f"{str(error.token)!r} is not expected in column {error.column}."
 
 
 class _Twice(Exception):
