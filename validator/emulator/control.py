@@ -72,7 +72,9 @@ def _backend(body: Json) -> DrsBackend:
 def _only(body: Json, *known: str) -> None:
     """Raises ValueError if the body holds what the door does not know: a typo is never silence."""
     if unknown := set(body) - {"account", "region", *known}:
-        raise ValueError(f"unknown: {sorted(unknown)}; known are {sorted(known)}")
+        raise ValueError(
+            f"unknown: {sorted(unknown)}; known are {sorted({'account', 'region', *known})}"
+        )
 
 
 def _ids(body: Json) -> list[str] | None:
