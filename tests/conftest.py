@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tests import provider
 from validator import accounts, cli
 from validator.tools import emulator, terraform
 
@@ -109,10 +111,16 @@ class Embedded:
             return json.load(answer)
 
 
-def pytest_configure() -> None:
-    """Terraform, its providers and pytest spend up to a fifth of a short run on collecting garbage."""
+_of_the_run = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What takes much of a short run: collecting garbage, and Terraform's reading of its provider."""
     os.environ.setdefault("GOGC", "300")
     gc.set_threshold(100_000, 50, 100)
+    if not hasattr(config, "workerinput"):
+        folder = _of_the_run.enter_context(tempfile.TemporaryDirectory(prefix="provider-"))
+        provider.link(Path(folder))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -136,9 +144,7 @@ def ctrl_c() -> None:
             signal.signal(number, heard)
 
 
-_of_the_run = ExitStack()
 _shared: dict[str, str] = {}
-
 
 _FIRST_CALLS = {
     "cloudwatch": "describe_alarms",
@@ -208,7 +214,7 @@ def embedded(untouched: Embedded) -> Iterator[Embedded]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the Terraform code that a test may change."""
-    shutil.copytree(ROOT / "terraform", tmp_path / "terraform")
+    provider.copy_terraform(tmp_path)
     return tmp_path
 
 
@@ -365,7 +371,7 @@ def planned_stage(tmp_path_factory: pytest.TempPathFactory, untouched: Embedded)
     """Env staging with a saved plan, on an AWS with nothing of it but the bucket for the state."""
 
     def make(folder: Path, embedded: Embedded) -> str:
-        shutil.copytree(ROOT / "terraform", folder / "terraform")
+        provider.copy_terraform(folder)
         use(folder, embedded)
         return planned(folder)
 

@@ -15,6 +15,7 @@ from validator.sources.evaluate import Evaluated
 
 _SIZE = 4
 """Module calls in a part: with fewer, what all parts share is evaluated too often."""
+_WHOLE = parts.AT_ONCE
 _begun = evaluate.begun
 _known: dict[frozenset[tuple[str, bytes]], bytes] = {}
 """What the evaluator makes of code, by the names and contents of its files."""
@@ -23,6 +24,11 @@ _known: dict[frozenset[tuple[str, bytes]], bytes] = {}
 def remember() -> None:
     """From now on this process reads envs so."""
     parts.AT_ONCE, evaluate.begun = _SIZE, _remembered
+
+
+def expect(file: str) -> None:
+    """The next env differs in this file: one of its own stands in all parts, so then it is one part."""
+    parts.AT_ONCE = _SIZE if file.startswith("modules/") else _WHOLE
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ def _judged(folder: Path, mutant: Mutant | Edit) -> Verdict:
         copied(own)
     try:
         mutant.apply(own)
+        evaluation.expect(mutant.file)
         return verdict(own / "envs" / ENV, ENV)
     finally:
         edits = [mutant, mutant.given] if isinstance(mutant, Mutant) else [mutant]

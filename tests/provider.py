@@ -1,12 +1,79 @@
-"""One process of Terraform's AWS provider, where Terraform would start one for each step that it takes."""
+"""Terraform's AWS provider at less cost: not read whole by every command, or in one process for all steps."""
 
+import base64
+import hashlib
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from validator.tools import terraform
 from validator.tools.terraform import WorkingDirectory
+
+_MIRROR, _BEFORE = "TF_PROVIDER_MIRROR", "TF_PROVIDER_MIRROR_BEFORE"
+TERRAFORM = Path(__file__).parents[1] / "terraform"
+_LOCK = TERRAFORM / "envs/staging/.terraform.lock.hcl"
+_PROGRAMS = "registry.terraform.io/hashicorp/aws/{}/*/terraform-provider-aws*"
+_SCRIPT = """\
+#!/usr/bin/env bash
+# By the name that it was started by: tests look for what is left of a checkout.
+exec -a "$0" {} "$@"
+"""
+
+
+def link(folder: Path) -> None:
+    """From now on Terraform finds, in `folder`, scripts that start what this machine's mirror has.
+
+    It reads a whole provider at every command, to compare it with the lock file: of this one 700 MB.
+    Nothing changes where no mirror has it unpacked.
+    """
+    real = terraform.mirror(_LOCK.parent, os.environ)
+    programs = _programs(real) if real is not None else []
+    for program in programs:
+        script = folder / program.relative_to(str(real))
+        script.parent.mkdir(parents=True)
+        script.write_text(_SCRIPT.format(program))
+        script.chmod(0o755)
+    if programs:
+        os.environ[_BEFORE] = os.environ.get(_MIRROR, "")
+        os.environ[_MIRROR] = str(folder)
+
+
+def unlinked() -> dict[str, str]:
+    """The environment in which Terraform finds the provider that a user has."""
+    environment = dict(os.environ)
+    if _BEFORE in environment:
+        environment[_MIRROR] = environment.pop(_BEFORE)
+    return environment
+
+
+def _programs(mirror: Path) -> list[Path]:
+    return sorted(mirror.glob(_PROGRAMS.format(terraform.locked_version(_LOCK.parent))))
+
+
+def copy_terraform(folder: Path) -> None:
+    """Copies terraform/ into a folder; the lock files of its envs there accept a linked provider too."""
+    shutil.copytree(TERRAFORM, folder / "terraform")
+    for env in (folder / "terraform/envs").iterdir():
+        copy_lock(env)
+
+
+def copy_lock(directory: Path) -> None:
+    """Copies the envs' lock file; in the copy it accepts a linked provider too."""
+    mirror = os.environ.get(_MIRROR)
+    own = {_hash(each) for each in _programs(Path(mirror))} if mirror else set()
+    more = "".join(f'    "{each}",\n' for each in sorted(own))
+    text = _LOCK.read_text().replace("  hashes = [\n", f"  hashes = [\n{more}", 1)
+    (directory / _LOCK.name).write_text(text)
+
+
+def _hash(program: Path) -> str:
+    """Terraform's `h1` of the package that is this file alone (golang.org/x/mod/sumdb/dirhash)."""
+    line = f"{hashlib.sha256(program.read_bytes()).hexdigest()}  {program.name}\n"
+    return f"h1:{base64.b64encode(hashlib.sha256(line.encode()).digest()).decode()}"
 
 
 @contextmanager
@@ -36,6 +103,7 @@ def attached(root: Path, data: Path, environment: Mapping[str, str]) -> Iterator
 @contextmanager
 def initialised(root: Path, environment: Mapping[str, str]) -> Iterator[WorkingDirectory]:
     """A root module with one configuration of the provider, in which Terraform talks to one process of it."""
+    copy_lock(root)
     place = (root / "data", environment, root / "build")
     WorkingDirectory(root, *place).init(backend_config={}, on_event=lambda _: None)
     with attached(root, root / "data", environment) as more:

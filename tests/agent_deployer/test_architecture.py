@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.agent_deployer.planned import (
     take_role_away,
 )
 from tests.conftest import ORCHESTRATION, ROOT, STAGING, TARGET, Embedded
+from tests.provider import copy_terraform
 from validator.sources import tfvars
 from validator.tools import terraform
 
@@ -115,7 +115,7 @@ def planned(embedded: Embedded, env: Path, folder: Path) -> Json:
 def document(embedded: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Planned:
     """The deployer of the document's estate."""
     checkout = tmp_path_factory.mktemp("document")
-    shutil.copytree(ROOT / "terraform", checkout / "terraform")
+    copy_terraform(checkout)
     env = described(checkout)
     declared = tfvars.read(env)
     code = package(declared, checkout)

@@ -3,7 +3,6 @@
 import copy
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -222,7 +221,6 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Values:
     """A real plan of the modules, which needs no account."""
     root = tmp_path_factory.mktemp("root")
     (root / "main.tf").write_text(CODE)
-    shutil.copy(ROOT / "terraform" / "envs" / "staging" / ".terraform.lock.hcl", root)
     with provider.initialised(root, os.environ) as working:
         working.plan(root / "plan", on_event=lambda _: None)
         shown = working.show(root / "plan")

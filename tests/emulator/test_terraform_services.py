@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests import provider
-from tests.conftest import REGION, ROOT, STAGING, Embedded
+from tests.conftest import REGION, STAGING, Embedded
 from tests.emulator.test_functions import until, zipped
 from validator.tools.terraform import WorkingDirectory
 
@@ -311,7 +310,6 @@ output "machine" {
 def test_what_terraform_builds_runs_and_stays_as_it_is(embedded: Embedded, tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(CODE)
     (tmp_path / "function.zip").write_bytes(zipped(HANDLER))
-    shutil.copy(ROOT / "terraform/envs/staging/.terraform.lock.hcl", tmp_path)
     kept = {
         k: v for k, v in os.environ.items() if k in {"GOGC", "HOME", "PATH", "TF_PROVIDER_MIRROR"}
     }

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests import provider
-from tests.conftest import ROOT
 from tests.sources import trees
 from validator.model import Unknown
 from validator.sources import code, known, tfvars
@@ -513,7 +511,6 @@ def test_a_known_policy_is_the_providers(tmp_path: Path) -> None:
     written = [f"data.aws_iam_policy_document.d{i}.json" for i in range(len(bodies))]
     env = trees.write(tmp_path, {"providers.tf": ""})
     (env / "main.tf").write_text(PROVIDER + documents + outputs(written))
-    shutil.copy(ROOT / "terraform/envs/staging/.terraform.lock.hcl", env)
     with provider.initialised(env, os.environ) as working:
         planned = plan(working, tmp_path / "plan")
     found = seen(env, PROVIDER + documents + subjects(written))

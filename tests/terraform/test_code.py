@@ -1,6 +1,5 @@
 """The Terraform code: its own tests pass, its form is one, its README tells the truth."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.provider import attached
+from tests.provider import attached, unlinked
 from tests.terraform.readme import MODULES, readme
 from validator.tools import terraform
 
@@ -49,7 +48,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
         module = f'  module {{\n    source = "./{name}"\n  }}\n'
         text = re.sub(r'^run ".*" {\n', rf"\g<0>{module}", file_of_tests.read_text(), flags=re.M)
         (root / "tests" / file_of_tests.name).write_text(text)
-    working = terraform.WorkingDirectory(root, folder / "data", os.environ, folder / "build")
+    # With the provider that a user has, as the envs lock it.
+    working = terraform.WorkingDirectory(root, folder / "data", unlinked(), folder / "build")
     environment = dict(working._environment)
     terraform_in(root, environment, "init", "-input=false", "-backend=false")
     with attached(root, folder / "data", environment) as more:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.provider import unlinked
 from validator.tools.terraform import WorkingDirectory
 
 pytestmark = pytest.mark.slow
@@ -64,7 +65,7 @@ resource "aws_kms_key" "this" {
 
 
 def test_a_plan_without_terraform_on_path(bare: Path) -> None:
-    environment = {**os.environ, "PATH": str(bare / "bin"), "CLOUD": "embedded"}
+    environment = {**unlinked(), "PATH": str(bare / "bin"), "CLOUD": "embedded"}
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
