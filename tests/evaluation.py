@@ -16,6 +16,7 @@ from validator.sources.evaluate import Evaluated
 _SIZE = 4
 """Module calls in a part: with fewer, what all parts share is evaluated too often."""
 _WHOLE = parts.AT_ONCE
+_BLANK = re.compile(rb"^ +$", re.MULTILINE)
 _begun = evaluate.begun
 _known: dict[frozenset[tuple[str, bytes]], bytes] = {}
 """What the evaluator makes of code, by the names and contents of its files."""
@@ -26,9 +27,9 @@ def remember() -> None:
     parts.AT_ONCE, evaluate.begun = _SIZE, _remembered
 
 
-def expect(file: str) -> None:
-    """The next env differs in this file: one of its own stands in all parts, so then it is one part."""
-    parts.AT_ONCE = _SIZE if file.startswith("modules/") else _WHOLE
+def expect(*, one_part: bool) -> None:
+    """Whether the next env differs in one part from a known one; else it is evaluated as a whole."""
+    parts.AT_ONCE = _SIZE if one_part else _WHOLE
 
 
 @contextlib.contextmanager
@@ -69,4 +70,5 @@ def _within(folder: Path) -> Iterator[tuple[str, bytes]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith((".tf", ".tfvars")):
-                yield entry.name, Path(entry.path).read_bytes()
+                # Of a call that stands in another part, only how many lines it has is left.
+                yield entry.name, _BLANK.sub(b"", Path(entry.path).read_bytes())

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import evaluation
-from tests.mutants import AT_LOST, ENV, TERRAFORM, Edit, Mutant, Planned
+from tests.mutants import AT_LOST, ENV, TERRAFORM, Edit, Mutant, Planned, text
 from validator.findings import Outcome, Verdict
 from validator.invariants import INVARIANTS, judge
 from validator.sources import code, plan, tfvars
@@ -51,12 +52,22 @@ def _judged(folder: Path, mutant: Mutant | Edit) -> Verdict:
         copied(own)
     try:
         mutant.apply(own)
-        evaluation.expect(mutant.file)
+        evaluation.expect(one_part=_is_of_one_module(mutant))
         return verdict(own / "envs" / ENV, ENV)
     finally:
         edits = [mutant, mutant.given] if isinstance(mutant, Mutant) else [mutant]
         for edit in filter(None, edits):
             shutil.copyfile(TERRAFORM / edit.file, own / edit.file)
+
+
+def _is_of_one_module(edit: Mutant | Edit) -> bool:
+    """True for an edit of a module or of a module call."""
+    if edit.file.startswith("modules/"):
+        return True
+    above, _, _ = text(edit.file).partition(edit.before)
+    first, _, _ = edit.before.lstrip("\n").partition("\n")
+    *_, opened = re.findall(r"^\w.*", f"{above}{first}", re.MULTILINE)
+    return opened.startswith("module ")
 
 
 def killed(mutant: Mutant | Planned, found: Verdict) -> bool:

@@ -55,10 +55,10 @@ def of(account: Account) -> list[str]:
 
 @pytest.fixture(scope="module")
 def imperfect(embedded: Embedded) -> Made:
-    """An estate of several pages with a server of most standings: the truth under every fault."""
+    """An estate, two of its accounts of two pages, with a server of most standings: the truth under every fault."""
     made = applied(embedded, staging=2)
-    kept = made.register(PAGE + 50)
-    made.register(PAGE + 10, SECOND)
+    kept = made.register(PAGE + 9)
+    made.register(10, SECOND)
     extend(made.declared, made.opener, launch=None, dry_run=False)
     made.register(3)  # missing
     place = {"account": STAGING, "region": made.region}
