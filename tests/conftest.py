@@ -128,9 +128,27 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
+_LONGEST = (
+    "test_mutants.py",
+    "agent_deployer/test_function.py",
+    "test_demo.py",
+    "agent_deployer/test_deployment.py",
+    "test_cli_gate.py",
+    "agent_deployer/test_permissions.py",
+    "test_continuous.py",
+    "agent_deployer/test_architecture.py",
+)
+"""Files that compute, each before one that waits for what it has started."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    first = {ROOT / "tests" / name: place for place, name in enumerate(_LONGEST)}
+
+    def turn(item: pytest.Item) -> tuple[bool, int]:
+        return item.get_closest_marker("slow") is None, first.get(item.path, len(first))
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session", autouse=True)
