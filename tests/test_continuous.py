@@ -34,8 +34,8 @@ from validator.sources import live, tfvars
 
 pytestmark = pytest.mark.slow
 
-SERVERS = 300
-"""As many as env staging declares in each account."""
+SERVERS = 30
+"""As many as the env declares in each account, once it is applied: fewer are read sooner."""
 NAME = "drs-continuous-verification-staging"
 ROLE = "drs-verify-staging"
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
@@ -64,7 +64,7 @@ assert not loaded & {"hcl2", "lark", "regex", "rich", "tfparse", "moto"}, loaded
 
 @dataclass(frozen=True)
 class Deployed:
-    """The estate of env `staging` as applied, with its servers extended, and the function's package."""
+    """The estate of env `staging` as applied, with fewer servers, all extended, and the function's package."""
 
     embedded: Embedded
     checkout: Path
@@ -143,6 +143,13 @@ def in_variables(credentials: dict[str, Any]) -> dict[str, str]:
 def deployed(tmp_path_factory: pytest.TempPathFactory, applied_stage: Stage) -> Iterator[Deployed]:
     checkout = tmp_path_factory.mktemp("checkout")
     with applied_stage.copied(checkout) as embedded:
+        fewer = {
+            r"(servers +=) 300": rf"\1 {SERVERS}",
+            r"(wave-\d +=) 200": rf"\1 {SERVERS * 2 // 3}",
+        }
+        file = checkout / TFVARS
+        for old, new in fewer.items():
+            file.write_text(re.sub(old, new, file.read_text()))
         for account in (TARGET, STAGING):
             embedded.door(
                 "source-servers", {"account": account, "region": REGION, "count": SERVERS}
@@ -152,6 +159,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, applied_stage: Stage) -> 
         unpacked = tmp_path_factory.mktemp("function")
         with zipfile.ZipFile(checkout / "build/staging/continuous-verification.zip") as archive:
             archive.extractall(unpacked / "task")
+        declared = declarations.packed(tfvars.read(file.parent), str(TFVARS))
+        (unpacked / "task" / continuous.DECLARED).write_text(declared)
         (unpacked / "runtime").mkdir()
         for each in RUNTIME:
             (unpacked / "runtime" / each).symlink_to(Path(boto3.__file__).parents[1] / each)
