@@ -9,7 +9,7 @@ the module calls of the other parts blanked out, line for line.
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from validator.sources import evaluate, hcl
@@ -35,22 +35,31 @@ def begun(directory: Path, variables: str) -> Iterator[Callable[[], Evaluated]]:
             yield finished
         return
     first, *others = _parts({file: hcl.block(file) for file in files})
-    texts = [(file.name, *_placed(file)) for file in files]
+    every = first.union(*others)
+    texts = {file.name: _placed(file) for file in files}
+    with part_begun(directory, _without(texts, every - first), variables) as finished:
+
+        def joined() -> Evaluated:
+            found = _own(finished(), first, root=True)
+            for part in others:
+                left = _without(texts, every - part)
+                with part_begun(directory, left, variables) as finished_part:
+                    for kind, items in _own(finished_part(), part, root=False).items():
+                        found.setdefault(kind, []).extend(items)
+            return found
+
+        yield joined
+
+
+@contextlib.contextmanager
+def part_begun(
+    directory: Path, texts: Mapping[str, str], variables: str
+) -> Iterator[Callable[[], Evaluated]]:
+    """As `evaluate.begun`, for a folder whose Terraform files hold other texts, given by their names."""
     with tempfile.TemporaryDirectory() as folder:
-        every = first.union(*others)
-        copy = _copied(directory, Path(folder) / "0", texts, every - first)
+        copy = _copied(directory, Path(folder), texts)
         with evaluate.begun(copy, variables) as finished:
-
-            def joined() -> Evaluated:
-                found = _own(finished(), first, root=True)
-                for number, part in enumerate(others, 1):
-                    copy = _copied(directory, Path(folder) / str(number), texts, every - part)
-                    with evaluate.begun(copy, variables) as finished_part:
-                        for kind, items in _own(finished_part(), part, root=False).items():
-                            found.setdefault(kind, []).extend(items)
-                return found
-
-            yield joined
+            yield finished
 
 
 def _parts(files: dict[Path, Block]) -> list[frozenset[str]]:
@@ -121,13 +130,21 @@ def _placed(file: Path) -> tuple[str, list[_Place]]:
     ]
 
 
-def _copied(
-    directory: Path,
-    folder: Path,
-    texts: list[tuple[str, str, list[_Place]]],
-    without: frozenset[str],
-) -> Path:
-    """A copy of a root module among links to what stands around it, with some module calls blanked."""
+def _without(
+    texts: Mapping[str, tuple[str, list[_Place]]], calls: frozenset[str]
+) -> dict[str, str]:
+    """The texts with some module calls blanked out."""
+    found = {}
+    for name, (text, places) in texts.items():
+        for called, start, end in places:
+            if called in calls:
+                text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+        found[name] = text
+    return found
+
+
+def _copied(directory: Path, folder: Path, texts: Mapping[str, str]) -> Path:
+    """A copy of a root module among links to what stands around it, with these Terraform files."""
     real, beside = directory.resolve(), []
     for each in [real, *real.parents][:_LEVELS]:
         beside.append((each.name, each.parent))
@@ -139,10 +156,7 @@ def _copied(
         for entry in parent.iterdir():
             if entry.name != name:
                 (at / entry.name).symlink_to(entry)
-    for name, text, places in texts:
-        for called, start, end in places:
-            if called in without:
-                text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+    for name, text in texts.items():
         (copy / name).write_text(text)
     for entry in real.iterdir():
         if entry.suffix != ".tf":
