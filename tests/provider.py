@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -28,14 +29,14 @@ def link(folder: Path) -> None:
     """From now on Terraform finds, in `folder`, scripts that start what this machine's mirror has.
 
     It reads a whole provider at every command, to compare it with the lock file: of this one 700 MB.
-    Nothing changes where no mirror has it unpacked.
+    Nothing changes where no mirror has it unpacked, or where there is no bash.
     """
-    real = terraform.mirror(_LOCK.parent, os.environ)
+    real = terraform.mirror(_LOCK.parent, os.environ) if shutil.which("bash") else None
     programs = _programs(real) if real is not None else []
     for program in programs:
         script = folder / program.relative_to(str(real))
         script.parent.mkdir(parents=True)
-        script.write_text(_SCRIPT.format(program))
+        script.write_text(_SCRIPT.format(shlex.quote(str(program))))
         script.chmod(0o755)
     if programs:
         os.environ[_BEFORE] = os.environ.get(_MIRROR, "")
@@ -63,8 +64,8 @@ def copy_terraform(folder: Path) -> None:
 
 def copy_lock(directory: Path) -> None:
     """Copies the envs' lock file; in the copy it accepts a linked provider too."""
-    mirror = os.environ.get(_MIRROR)
-    own = {_hash(each) for each in _programs(Path(mirror))} if mirror else set()
+    linked = _programs(Path(os.environ[_MIRROR])) if _BEFORE in os.environ else []
+    own = {_hash(each) for each in linked}
     more = "".join(f'    "{each}",\n' for each in sorted(own))
     text = _LOCK.read_text().replace("  hashes = [\n", f"  hashes = [\n{more}", 1)
     (directory / _LOCK.name).write_text(text)
