@@ -15,8 +15,8 @@ from validator.tools import terraform
 from validator.tools.terraform import WorkingDirectory
 
 _MIRROR, _BEFORE = "TF_PROVIDER_MIRROR", "TF_PROVIDER_MIRROR_BEFORE"
-TERRAFORM = Path(__file__).parents[1] / "terraform"
-_LOCK = TERRAFORM / "envs/staging/.terraform.lock.hcl"
+_TERRAFORM = Path(__file__).parents[1] / "terraform"
+_LOCK = _TERRAFORM / "envs/staging/.terraform.lock.hcl"
 _PROGRAMS = "registry.terraform.io/hashicorp/aws/{}/*/terraform-provider-aws*"
 _SCRIPT = """\
 #!/usr/bin/env bash
@@ -57,7 +57,7 @@ def _programs(mirror: Path) -> list[Path]:
 
 def copy_terraform(folder: Path) -> None:
     """Copies terraform/ into a folder; the lock files of its envs there accept a linked provider too."""
-    shutil.copytree(TERRAFORM, folder / "terraform")
+    shutil.copytree(_TERRAFORM, folder / "terraform")
     for env in (folder / "terraform/envs").iterdir():
         copy_lock(env)
 

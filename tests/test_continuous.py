@@ -143,24 +143,16 @@ def in_variables(credentials: dict[str, Any]) -> dict[str, str]:
 def deployed(tmp_path_factory: pytest.TempPathFactory, applied_stage: Stage) -> Iterator[Deployed]:
     checkout = tmp_path_factory.mktemp("checkout")
     with applied_stage.copied(checkout) as embedded:
-        fewer = {
-            r"(servers +=) 300": rf"\1 {SERVERS}",
-            r"(wave-\d +=) 200": rf"\1 {SERVERS * 2 // 3}",
-        }
-        file = checkout / TFVARS
-        for old, new in fewer.items():
-            file.write_text(re.sub(old, new, file.read_text()))
+        unpacked = tmp_path_factory.mktemp("function")
+        with zipfile.ZipFile(checkout / "build/staging/continuous-verification.zip") as archive:
+            archive.extractall(unpacked / "task")
+        declare_fewer(checkout / TFVARS, unpacked / "task" / continuous.DECLARED)
         for account in (TARGET, STAGING):
             embedded.door(
                 "source-servers", {"account": account, "region": REGION, "count": SERVERS}
             )
         extended = run_validator(checkout, "extend", "staging")
         assert extended.returncode == 0, extended.stdout + extended.stderr
-        unpacked = tmp_path_factory.mktemp("function")
-        with zipfile.ZipFile(checkout / "build/staging/continuous-verification.zip") as archive:
-            archive.extractall(unpacked / "task")
-        declared = declarations.packed(tfvars.read(file.parent), str(TFVARS))
-        (unpacked / "task" / continuous.DECLARED).write_text(declared)
         (unpacked / "runtime").mkdir()
         for each in RUNTIME:
             (unpacked / "runtime" / each).symlink_to(Path(boto3.__file__).parents[1] / each)
@@ -176,6 +168,19 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, applied_stage: Stage) -> 
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         role = of_the_function(embedded)
         yield Deployed(embedded, checkout, unpacked, configuration, queue, role)
+
+
+def declare_fewer(file: Path, packed: Path) -> None:
+    """Declares SERVERS in each account, in the env and in the package, which has what the env has."""
+
+    def declared() -> str:
+        return declarations.packed(tfvars.read(file.parent), str(TFVARS))
+
+    assert packed.read_text() == declared()
+    fewer = {"(servers +=) 300": SERVERS, r"(wave-\d +=) 200": SERVERS * 2 // 3}
+    for old, new in fewer.items():
+        file.write_text(re.sub(old, rf"\1 {new}", file.read_text()))
+    packed.write_text(declared())
 
 
 def answer(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:

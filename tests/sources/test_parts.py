@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import evaluation
 from tests.conftest import ROOT
+from tests.mutants import ENV, MUTANTS, TERRAFORM
+from tests.mutation import copied
 from validator.errors import SourceError
+from validator.model import Estate
 from validator.sources import code, evaluate, parts, tfvars
 
 ENVS = ROOT / "terraform" / "envs"
@@ -73,6 +77,26 @@ def test_a_real_env_reads_the_same(env: str, monkeypatch: pytest.MonkeyPatch) ->
     whole = code.read(ENVS / env, declared, env)
     monkeypatch.setattr(parts, "AT_ONCE", 8)
     assert code.read(ENVS / env, declared, env) == whole
+
+
+@pytest.mark.slow
+def test_what_tests_remember_reads_the_same(tmp_path: Path) -> None:
+    """An env is known, then edited: in a module, in a call of one, or in a value."""
+    terraform = copied(tmp_path / "terraform")
+    env = terraform / "envs" / ENV
+
+    def read() -> Estate:
+        return code.read(env, tfvars.read(env), ENV)
+
+    with evaluation.remembering():
+        whole = read()
+    for mutant in MUTANTS[:: len(MUTANTS) // 12]:
+        mutant.apply(terraform)
+        with evaluation.remembering():
+            remembered = read()
+        assert remembered == read() != whole, mutant.name
+        shutil.copytree(TERRAFORM / "modules", terraform / "modules", dirs_exist_ok=True)
+        shutil.copytree(TERRAFORM / "envs" / ENV, env, dirs_exist_ok=True)
 
 
 def test_lines_stay_where_they_were(tmp_path: Path) -> None:
